@@ -1,0 +1,57 @@
+"""What the per-camera tracker puts out. Boxes in pixels of the full-size frame, `[x, y, width, height]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Life of a track; the allowed moves stand in `tracking.lifecycle`."""
+
+    TENTATIVE = "tentative"
+    CONFIRMED = "confirmed"
+    COASTING = "coasting"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTrack:
+    """One object followed in one camera's picture.
+
+    Attributes:
+        track_id: unique within the sensor and never used again.
+        status: tentative, confirmed or coasting (deleted only in the message that ends it).
+        box: x, y, width, height, pixels, filtered.
+        velocity: of the box centre, pixels per second.
+        covariance: row-major 4x4 of centre x, centre y (px²), and their velocities (px²/s²).
+        existence: probability that there is an object, 0..1.
+        class_probabilities: one per name in `models.types.CLASSES`, sums to 1, by evidence over time.
+        score: confidence shown to people, 0..1.
+        detection: index into the `Detections` of the same frame, or None while it coasts.
+        age_ns: time since birth.
+    """
+
+    track_id: int
+    status: Status
+    box: tuple[float, float, float, float]
+    velocity: tuple[float, float]
+    covariance: tuple[float, ...]
+    existence: float
+    class_probabilities: tuple[float, ...]
+    score: float
+    detection: int | None
+    age_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTracks:
+    """All tracks of one camera after one frame; `deleted` are the ids that ended with it."""
+
+    sensor_id: str
+    time_ns: int
+    sequence: int
+    width: int
+    height: int
+    tracks: tuple[ImageTrack, ...]
+    deleted: tuple[int, ...] = ()
