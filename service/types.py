@@ -1,0 +1,118 @@
+"""What travels on the service's bus. Frozen dataclasses, as in `models.types` and `tracking.types`.
+
+Instants are integer nanoseconds UTC; durations are nanoseconds of the monotonic clock, so that a step of the
+wall clock never shows up as latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from models.types import Detections, TimeSource
+from tracking.types import ImageTracks
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Where one frame's time went, in the order it was spent.
+
+    Attributes:
+        captured_ns: mid-exposure, UTC (`Frame.time_ns`).
+        received_ns: the frame reached this machine, UTC; 0 when the source cannot say.
+        queued_ns: duration from received until the worker took it.
+        detect_ns: duration in the detector.
+        track_ns: duration in the tracker.
+        published_ns: the update was put on the bus, UTC; `published_ns - captured_ns` is the latency of the pipeline.
+    """
+
+    captured_ns: int
+    received_ns: int
+    queued_ns: int
+    detect_ns: int
+    track_ns: int
+    published_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraUpdate:
+    """All that one frame of one camera brought: the one message per frame on the bus."""
+
+    detections: Detections
+    tracks: ImageTracks
+    timing: StageTimes
+
+    @property
+    def sensor_id(self) -> str:
+        return self.detections.sensor_id
+
+    @property
+    def time_ns(self) -> int:
+        return self.detections.time_ns
+
+    @property
+    def sequence(self) -> int:
+        return self.detections.sequence
+
+
+class SensorState(StrEnum):
+    """How a sensor is, as people and programs are told.
+
+    `starting` no frame yet; `online`; `stale` frames are late; `frozen` the same picture again and again;
+    `down` lost, being tried again; `failed` given up until someone acts; `ended` a recording that is over.
+    """
+
+    STARTING = "starting"
+    ONLINE = "online"
+    STALE = "stale"
+    FROZEN = "frozen"
+    DOWN = "down"
+    FAILED = "failed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class SensorHealth:
+    """State of one sensor at one instant. On the bus when the state changes, and once a second.
+
+    Attributes:
+        reason: one plain sentence when not online, else empty; never holds a secret.
+        fps: frames per second delivered, over the last seconds.
+        frames_in: frames the source delivered since start.
+        processed: frames that went through detector and tracker.
+        dropped: frames left out, by reason.
+        time_source: where the capture times come from.
+        last_frame_ns: capture time of the newest frame, 0 before the first.
+        reconnects: how often the source was opened again.
+    """
+
+    sensor_id: str
+    state: SensorState
+    reason: str = ""
+    fps: float = 0.0
+    frames_in: int = 0
+    processed: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    time_source: TimeSource = "arrival"
+    last_frame_ns: int = 0
+    reconnects: int = 0
+
+
+#: Everything the bus carries. Each kind has its own first word in the subject: `camera.<id>`, `sensor.<id>`.
+Message = CameraUpdate | SensorHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message with its place in the one order of the bus: `seq` counts 1, 2, 3… without a gap."""
+
+    seq: int
+    subject: str
+    received_ns: int
+    message: Message
+
+
+def public_track_id(sensor_id: str, track_id: int) -> str:
+    """`<sensor_id>-<n>`, the id by which people and programs know an image track."""
+    return f"{sensor_id}-{track_id}"
