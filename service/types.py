@@ -56,6 +56,20 @@ class CameraUpdate:
         return self.detections.sequence
 
 
+@dataclass(frozen=True, slots=True)
+class TracksEnded:
+    """A camera fell silent or ended, and its tracks with it: without frames nobody may show them as live.
+
+    Attributes:
+        time_ns: when, UTC.
+        track_ids: the tracks that ended; never empty, never used again.
+    """
+
+    sensor_id: str
+    time_ns: int
+    track_ids: tuple[int, ...]
+
+
 class SensorState(StrEnum):
     """How a sensor is, as people and programs are told.
 
@@ -99,8 +113,8 @@ class SensorHealth:
     reconnects: int = 0
 
 
-#: Everything the bus carries. Each kind has its own first word in the subject: `camera.<id>`, `sensor.<id>`.
-Message = CameraUpdate | SensorHealth
+#: Everything the bus carries: updates and endings under `camera.<id>`, health under `sensor.<id>`.
+Message = CameraUpdate | TracksEnded | SensorHealth
 
 
 @dataclass(frozen=True, slots=True)
