@@ -1,0 +1,76 @@
+"""How cameras share detectors: on the CPU each has its own; on CUDA all of a band meet in one batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from models.types import Detections, Frame
+
+
+class BatchDetector(Protocol):
+    """What `models.infer.load_detector` returns; used by one thread at a time."""
+
+    def detect(self, frames: Sequence[Frame], /) -> list[Detections]: ...
+
+    def forget(self, sensor_id: str, /) -> None: ...
+
+
+class OwnDetector:
+    """A detector that one camera has to itself."""
+
+    def __init__(self, detector: BatchDetector) -> None:
+        self._detector = detector
+
+    def detect(self, frame: Frame) -> Detections:
+        return self._detector.detect([frame])[0]
+
+    def forget(self, sensor_id: str) -> None:
+        self._detector.forget(sensor_id)
+
+
+class SharedDetector:
+    """One detector for many cameras: whoever finds it free runs it for all who wait.
+
+    While one batch runs, the frames of the other cameras gather for the next, so the batch grows with the load and a
+    lone frame waits for nobody. At most one frame per camera waits, so at most as many as there are cameras.
+    """
+
+    def __init__(self, detector: BatchDetector) -> None:
+        self._detector = detector
+        self._changed = threading.Condition()
+        self._waiting: list[Frame] = []
+        self._found: dict[int, Detections] = {}
+        self._busy = False
+
+    def detect(self, frame: Frame) -> Detections:
+        with self._changed:
+            self._waiting.append(frame)
+            self._changed.wait_for(lambda: id(frame) in self._found or not self._busy)
+            if id(frame) in self._found:
+                return self._found.pop(id(frame))
+            batch, self._waiting = self._waiting, []
+            self._busy = True
+        return self._run(batch, frame)
+
+    def forget(self, sensor_id: str) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy)
+            self._detector.forget(sensor_id)
+
+    def _run(self, batch: list[Frame], own: Frame) -> Detections:
+        """Detect outside the lock. A failure is the runner's alone: the others go back to waiting."""
+        found: list[Detections] = []
+        try:
+            found = self._detector.detect(batch)
+        finally:
+            with self._changed:
+                self._busy = False
+                if found:
+                    self._found.update((id(frame), each) for frame, each in zip(batch, found, strict=True))
+                else:
+                    self._waiting.extend(frame for frame in batch if frame is not own)
+                self._changed.notify_all()
+        with self._changed:
+            return self._found.pop(id(own))
