@@ -1,0 +1,233 @@
+"""The detector at work. The only file that knows device, precision, backend, and batching across cameras.
+
+`load_detector` gives a `Detector`: frames in, `Detections` out, one for one. It keeps a short history of each camera
+for the time planes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from models.boxes import decode_cells
+from models.detector import HISTORY_S, PICTURE_SCALE, STRIDES, Architecture, DetectorNetwork
+from models.fuse import fuse_normalisation
+from models.planes import luma, normalise, spatial_planes
+from models.types import Band, Detections, Frame
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+#: The luma kept for the time planes is at least this fine in time, whatever the frame rate.
+_HISTORY_STEP_NS = 20_000_000
+
+
+class WeightsError(Exception):
+    """Weights that are missing, changed or of another network; the message names the file and the mend."""
+
+
+class Backend(Protocol):
+    """Planes float32 [B, P, H, W] to, for each stride, cells float32 [B, 4 + classes, h, w]."""
+
+    name: str
+
+    def __call__(self, planes: np.ndarray) -> list[np.ndarray]: ...
+
+
+class TorchBackend:
+    """Channels-last torch on the CPU, or CUDA in half precision."""
+
+    def __init__(self, network: DetectorNetwork, device: torch.device, threads: int) -> None:
+        self.device = device
+        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self.network = fuse_normalisation(network).to(device, self.dtype, memory_format=torch.channels_last).eval()
+        if device.type == "cpu":
+            torch.set_num_threads(threads)
+        self.name = f"torch-{device.type}"
+
+    def __call__(self, planes: np.ndarray) -> list[np.ndarray]:
+        with torch.inference_mode():
+            batch = torch.from_numpy(planes).to(self.device, self.dtype, memory_format=torch.channels_last)
+            return [cells.float().cpu().numpy() for cells in self.network(batch)]
+
+
+class OpenVinoBackend:
+    """The same network compiled by OpenVINO for this CPU, fp32, a fixed number of threads, one stream."""
+
+    name = "openvino-cpu"
+
+    def __init__(self, network: DetectorNetwork, threads: int) -> None:
+        import openvino
+
+        core = openvino.Core()
+        example = torch.zeros(1, network.stem[0].in_channels, 64, 64)
+        converted = openvino.convert_model(fuse_normalisation(network).eval(), example_input=example)
+        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        self._compile = lambda: core.compile_model(converted, "CPU", settings)
+        self._converted = converted
+        self._shape: tuple[int, ...] = ()
+        self._request = None
+
+    def __call__(self, planes: np.ndarray) -> list[np.ndarray]:
+        if planes.shape != self._shape:
+            # A fixed shape is 10–20 % quicker than a dynamic one, and a camera's frames have one size.
+            self._converted.reshape(list(planes.shape))
+            self._request = self._compile().create_infer_request()
+            self._shape = planes.shape
+        self._request.infer([planes], share_inputs=True, share_outputs=True)
+        return [self._request.get_output_tensor(i).data for i in range(len(STRIDES))]
+
+
+@dataclass(slots=True)
+class _History:
+    """Luma of the last moments of one camera, oldest first: (time_ns, uint8 [h, w])."""
+
+    pictures: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=16))
+
+    def earlier(self, time_ns: int, now: np.ndarray) -> list[np.ndarray]:
+        """The kept pictures nearest to each age in `HISTORY_S`; `now` where there is none of about that age."""
+        return [self._nearest(time_ns - round(age * 1e9), time_ns, now) for age in HISTORY_S]
+
+    def _nearest(self, wanted_ns: int, time_ns: int, now: np.ndarray) -> np.ndarray:
+        usable = [(abs(t - wanted_ns), p) for t, p in self.pictures if t < time_ns and p.shape == now.shape]
+        if not usable:
+            return now
+        off, picture = min(usable, key=lambda pair: pair[0])
+        return picture if off <= 150_000_000 else now
+
+    def keep(self, time_ns: int, picture: np.ndarray) -> None:
+        if self.pictures and time_ns <= self.pictures[-1][0]:
+            self.pictures.clear()  # the source began anew
+        if not self.pictures or time_ns - self.pictures[-1][0] >= _HISTORY_STEP_NS:
+            self.pictures.append((time_ns, picture))
+
+
+class Detector:
+    """One trained network for one band, for any number of cameras. Not to be called from two threads at once.
+
+    Attributes:
+        band: what its frames must be.
+        name, sha256: of the weights.
+        backend: how it runs, for people.
+        thresholds: operating score per class, chosen on the `val` split.
+    """
+
+    def __init__(self, backend: Backend, card: dict, band: Band) -> None:
+        self._run = backend
+        self.band = band
+        self.name: str = card["name"]
+        self.sha256: str = card["sha256"]
+        self.backend: str = backend.name
+        self.thresholds: dict[str, float] = dict(card.get("thresholds", {}))
+        self._history: dict[str, _History] = {}
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One `Detections` per frame, in the same order; frames of one size go through the network together."""
+        prepared = [self._prepare(frame) for frame in frames]
+        results: list[Detections | None] = [None] * len(frames)
+        for shape in dict.fromkeys(planes.shape for planes in prepared):
+            chosen = [i for i, planes in enumerate(prepared) if planes.shape == shape]
+            cells = self._run(np.stack([prepared[i] for i in chosen]) if len(chosen) > 1 else prepared[chosen[0]][None])
+            for row, index in enumerate(chosen):
+                results[index] = self._finish(frames[index], [scale[row] for scale in cells])
+        return [result for result in results if result is not None]
+
+    def forget(self, sensor_id: str) -> None:
+        """Drop what is kept of a camera, as when it was turned elsewhere or has gone."""
+        self._history.pop(sensor_id, None)
+
+    def _prepare(self, frame: Frame) -> np.ndarray:
+        spatial = spatial_planes(frame.pixels, self.band)
+        history = self._history.setdefault(frame.sensor_id, _History())
+        now = luma(spatial)
+        earlier = history.earlier(frame.time_ns, now)
+        history.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
+        return _pad(normalise(spatial, earlier))
+
+    def _finish(self, frame: Frame, cells: list[np.ndarray]) -> Detections:
+        height, width = frame.pixels.shape[:2]
+        boxes, scores = decode_cells(cells)
+        return Detections(
+            sensor_id=frame.sensor_id,
+            time_ns=frame.time_ns,
+            sequence=frame.sequence,
+            width=width,
+            height=height,
+            boxes=boxes * np.float32(PICTURE_SCALE[self.band]),
+            scores=scores.max(1, initial=0.0),
+            class_scores=scores,
+        )
+
+
+def _pad(planes: np.ndarray) -> np.ndarray:
+    """To multiples of the largest stride, by repeating the border."""
+    step = STRIDES[-1]
+    down, right = -planes.shape[1] % step, -planes.shape[2] % step
+    return np.pad(planes, ((0, 0), (0, down), (0, right)), mode="edge") if down or right else planes
+
+
+def load_detector(
+    band: Band, *, weights: Path | None = None, device: str = "auto", threads: int = 1, backend: str = "auto"
+) -> Detector:
+    """The trained detector for one band.
+
+    Args:
+        weights: a `.safetensors` with its `.json` beside it; the shipped ones when None.
+        device: auto (CUDA where there is one), cpu or cuda.
+        threads: of the network on the CPU.
+        backend: auto (OpenVINO on the CPU where it is installed, else torch), torch or openvino.
+
+    Raises:
+        WeightsError: missing, changed or foreign weights, or a device or backend that is not here.
+    """
+    path = weights or WEIGHTS_FOLDER / f"{band}.safetensors"
+    card, network = load_network(path)
+    if network.architecture.band != band:
+        raise WeightsError(f"The weights {path} are for {network.architecture.band} pictures, not for {band} ones.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise WeightsError("There is no CUDA device on this machine; use --device cpu or auto.")
+    if device != "cpu" and torch.cuda.is_available():
+        return Detector(TorchBackend(network, torch.device("cuda"), threads), card, band)
+    if backend == "openvino" or (backend == "auto" and _has_openvino()):
+        return Detector(OpenVinoBackend(network, threads), card, band)
+    return Detector(TorchBackend(network, torch.device("cpu"), threads), card, band)
+
+
+def _has_openvino() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("openvino") is not None
+
+
+def load_network(path: Path) -> tuple[dict, DetectorNetwork]:
+    """The card and the network of a weights file, its hash checked.
+
+    Raises:
+        WeightsError: see there.
+    """
+    card_path = path.with_suffix(".json")
+    if not path.is_file() or not card_path.is_file():
+        raise WeightsError(f"There are no weights at {path} (the .json beside it belongs to them). Train them or name others.")
+    card = json.loads(card_path.read_text())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != card.get("sha256"):
+        raise WeightsError(f"The weights {path} are not the ones {card_path.name} describes (their SHA-256 differs). Fetch them anew.")
+    network = DetectorNetwork(architecture_of(card))
+    try:
+        network.load_state_dict(load_file(path), strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"The weights {path} do not fit their network: {error}.") from error
+    return card, network.eval()
+
+
+def architecture_of(card: dict) -> Architecture:
+    """Read back what `Architecture.to_dict` wrote (JSON has no tuples)."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in card["architecture"].items()}
+    return Architecture(**values)

@@ -1,0 +1,55 @@
+"""From pictures to the planes the network looks at (what they are: `models.detector`). Numpy and OpenCV only."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from models.types import Band
+
+#: Time planes are small differences: they are given this much more weight than the picture itself.
+_TIME_GAIN = 4.0
+
+
+def spatial_planes(pixels: np.ndarray, band: Band) -> np.ndarray:
+    """uint8 [H, W, C] to uint8 [1 or 6, h, w]: infrared as it is; visible as four luma phases and two of chroma."""
+    if band == "infrared":
+        gray = pixels[:, :, 0] if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        return gray[None]
+    height, width = pixels.shape[0] & ~1, pixels.shape[1] & ~1
+    colour = pixels[:height, :width]
+    if colour.shape[2] == 1:
+        colour = cv2.cvtColor(colour, cv2.COLOR_GRAY2BGR)
+    return unshuffle(cv2.cvtColor(colour, cv2.COLOR_BGR2YUV_I420), height, width)
+
+
+def unshuffle(i420: np.ndarray, height: int, width: int) -> np.ndarray:
+    """I420 uint8 [H * 3 / 2, W] to uint8 [6, H / 2, W / 2]: luma at the four places of each 2x2 block, then U, V."""
+    y = i420[:height]
+    chroma = i420[height:].reshape(2, height // 2, width // 2)
+    return np.stack((y[0::2, 0::2], y[0::2, 1::2], y[1::2, 0::2], y[1::2, 1::2], chroma[0], chroma[1]))
+
+
+def luma(spatial: np.ndarray) -> np.ndarray:
+    """uint8 [1 or 6, h, w] to uint8 [h, w]: what is kept of a picture to compare later ones with."""
+    if len(spatial) == 1:
+        return spatial[0]
+    return (np.add.reduce(spatial[:4], axis=0, dtype=np.uint16) >> 2).astype(np.uint8)
+
+
+def normalise(spatial: np.ndarray, earlier: list[np.ndarray]) -> np.ndarray:
+    """Planes as the network wants them: float32 [P, h, w], about -1..1.
+
+    Args:
+        spatial: uint8 [1 or 6, h, w].
+        earlier: uint8 [h, w] each, `luma` of the pictures 0.1 and 0.2 s before (this one again where there is none).
+    """
+    count = len(spatial)
+    now = luma(spatial)
+    planes = np.empty((count + len(earlier), *now.shape), np.float32)
+    np.multiply(spatial, np.float32(1 / 128), out=planes[:count], casting="unsafe")
+    planes[:count] -= 1.0
+    for index, before in enumerate(earlier):
+        cv2.subtract(now, before, dst=planes[count + index], dtype=cv2.CV_32F)
+        planes[count + index] *= _TIME_GAIN / 128
+    return planes

@@ -1,0 +1,199 @@
+"""Training samples: small crops around objects, and of places where nothing is, with their earlier pictures.
+
+Objects are 9–60 px in large empty frames, so crops train several times faster than frames. Frames are read once into a
+cache on disk (`FrameCache`), on a grid of 10 a second, which is also the spacing of the network's time planes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from models.detector import PICTURE_SCALE
+from models.halmstad import Clip, decode
+from models.planes import luma, normalise, spatial_planes
+from models.types import CLASSES, Band
+
+#: Every third frame of 30 a second: the spacing of the time planes (0.1 s).
+GRID = 3
+#: Share of crops by the class that the clip was filmed for: drones matter most, no class is rare.
+CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22}
+#: Largest and smallest size that the random zoom gives an object, network pixels.
+SIZE_RANGE = (6.0, 100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One crop.
+
+    Attributes:
+        planes: float32 [P, S, S].
+        boxes: float32 [N, 4]: x1, y1, x2, y2, pixels of the crop.
+        labels: int64 [N].
+        bird_weight: how much a bird that is not annotated here counts as false (see `models.losses`).
+    """
+
+    planes: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    bird_weight: float
+
+
+class FrameCache:
+    """Spatial planes of every grid frame of every clip, in one memory-mapped file a clip."""
+
+    def __init__(self, folder: Path, clips: list[Clip]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.arrays = {
+            clip.name: self._open(clip) for clip in track(clips, description="reading clips", transient=True)
+        }
+
+    def _open(self, clip: Clip) -> np.ndarray:
+        key = hashlib.sha256(f"{clip.video}{clip.video.stat().st_size}{GRID}".encode()).hexdigest()[:12]
+        path = self.folder / f"{clip.name}-{key}.npy"
+        if not path.is_file():
+            frames = [spatial_planes(p, clip.band) for i, p in enumerate(decode(clip)) if i % GRID == 0]
+            partial = path.with_suffix(".partial.npy")
+            np.save(partial, np.stack(frames))
+            partial.rename(path)
+        return np.load(path, mmap_mode="r")
+
+
+class Sampler:
+    """Draws random crops for ever; all randomness comes from one seeded generator."""
+
+    def __init__(self, clips: list[Clip], cache: FrameCache, band: Band, size: int, seed: int) -> None:
+        self.clips, self.cache, self.band, self.size = clips, cache, band, size
+        self.random = np.random.default_rng(seed)
+        self.chances = _clip_chances(clips)
+
+    def draw(self) -> Sample:
+        clip = self.clips[int(self.random.choice(len(self.clips), p=self.chances))]
+        frames = self.cache.arrays[clip.name]
+        last = min(len(frames), (clip.labelled_frames - 1) // GRID + 1)
+        index = int(self.random.integers(last))
+        boxes = clip.boxes_of(index * GRID) / np.float32([1, *[PICTURE_SCALE[self.band]] * 4])
+        whole = self._warp(boxes, frames.shape[2:])
+        window, warp = self._window(whole, frames.shape[2:])
+        spatial = self._crop(frames[index][:, *window], warp)
+        earlier = [self._crop(luma(frames[i][:, *window])[None], warp) for i in self._earlier(index)]
+        spatial, earlier = self._degrade(spatial, earlier)
+        planes = normalise(spatial, [picture[0] for picture in earlier])
+        moved, labels = _move_boxes(boxes, whole, self.size)
+        bird = 1.0 if clip.label == CLASSES.index("bird") else 0.3
+        return Sample(planes, moved, labels, bird)
+
+    def _earlier(self, index: int) -> tuple[int, int]:
+        """Mostly 0.1 and 0.2 s before; sometimes none or further apart: live sources start, stall and drop frames."""
+        chance = self.random.random()
+        if chance < 0.06:
+            return index, index
+        if chance < 0.12:
+            return max(index - 1, 0), max(index - 1, 0)
+        if chance < 0.18:
+            return max(index - 2, 0), max(index - 3, 0)
+        return max(index - 1, 0), max(index - 2, 0)
+
+    def _warp(self, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Affine 2x3 from network pixels to crop pixels: zoom, mirror, a few degrees of rotation."""
+        random, size = self.random, self.size
+        height, width = shape
+        zoom = float(np.exp(random.uniform(np.log(0.7), np.log(1.5))))
+        if len(boxes) and random.random() < 0.82:
+            _, x, y, w, h = boxes[int(random.integers(len(boxes)))]
+            side = max(float(np.sqrt(w * h)), 1.0)
+            zoom = float(np.clip(zoom, SIZE_RANGE[0] / side, max(SIZE_RANGE[1] / side, 0.4)))
+            reach = max(size * 0.5 / zoom - 0.6 * side, 2.0)
+            centre = np.array([x + w / 2, y + h / 2]) + random.uniform(-reach, reach, 2)
+        else:
+            centre = random.uniform(0, 1, 2) * (width, height)
+        half = size / 2 / zoom
+        centre = np.array([_within(centre[0], half, width), _within(centre[1], half, height)])
+        angle = np.deg2rad(random.normal(0, 3.0))
+        mirror = -1.0 if random.random() < 0.5 else 1.0
+        turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([mirror, 1])
+        return np.hstack([turn, (size / 2 - turn @ centre)[:, None]]).astype(np.float32)
+
+    def _window(self, warp: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
+        """The part of the frame that the crop needs, and the warp from there: only that much is read and moved."""
+        corners = np.array([[0, 0], [self.size, 0], [0, self.size], [self.size, self.size]], np.float32)
+        seen = (corners - warp[:, 2]) @ np.linalg.inv(warp[:, :2]).T
+        low = np.clip(np.floor(seen.min(0)).astype(int) - 2, 0, np.array(shape[::-1]) - 1)
+        high = np.clip(np.ceil(seen.max(0)).astype(int) + 3, low + 1, shape[::-1])
+        moved = np.hstack([warp[:, :2], (warp[:, 2] + warp[:, :2] @ low)[:, None]]).astype(np.float32)
+        return (slice(low[1], high[1]), slice(low[0], high[0])), moved
+
+    def _crop(self, spatial: np.ndarray, warp: np.ndarray) -> np.ndarray:
+        stack = np.ascontiguousarray(np.moveaxis(spatial, 0, -1))
+        size = (self.size, self.size)
+        # OpenCV warps at most four channels at once.
+        parts = [
+            cv2.warpAffine(stack[:, :, i : i + 3], warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for i in range(0, stack.shape[2], 3)
+        ]
+        whole = np.concatenate([p if p.ndim == 3 else p[:, :, None] for p in parts], 2)
+        return np.moveaxis(whole, -1, 0)
+
+    def _degrade(self, spatial: np.ndarray, earlier: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Gain, offset, noise, blur and, in infrared, polarity: the same for all pictures but the noise."""
+        random = self.random
+        gain = float(np.exp(random.normal(0, 0.2)))
+        offset = float(random.normal(0, 12))
+        if self.band == "infrared" and random.random() < 0.06:
+            gain = -gain
+        blur = random.random() < 0.06
+        noise = float(abs(random.normal(0, 1.5))) if random.random() < 0.2 else 0.0
+        return self._shade(spatial, gain, offset, blur, noise), [
+            self._shade(e, gain, offset, blur, noise) for e in earlier
+        ]
+
+    def _shade(self, spatial: np.ndarray, gain: float, offset: float, blur: bool, noise: float) -> np.ndarray:
+        brightness = spatial[:4] if len(spatial) > 1 else spatial
+        level = float(brightness[:, ::4, ::4].mean())
+        shaded = (brightness.astype(np.float32) - level) * gain + level + offset
+        if blur:
+            shaded = np.stack([cv2.GaussianBlur(plane, (3, 3), 0) for plane in shaded])
+        if noise:
+            shaded += noise * self.random.standard_normal(shaded.shape, dtype=np.float32)
+        out = spatial.copy()
+        out[: len(shaded)] = np.clip(shaded, 0, 255)
+        return out
+
+
+def _within(middle: float, half: float, length: int) -> float:
+    """The crop's middle moved so that the crop lies in the frame, where it fits."""
+    return min(max(middle, half), length - half) if length > 2 * half else length / 2
+
+
+def _clip_chances(clips: list[Clip]) -> np.ndarray:
+    """By class as in `CLASS_SHARE`; within a class, clips of crowded scenes less often, so that scenes count too."""
+    crowd: dict[tuple[int, str], int] = {}
+    for clip in clips:
+        crowd[clip.label, clip.scene] = crowd.get((clip.label, clip.scene), 0) + 1
+    weight = np.array([crowd[c.label, c.scene] ** -0.5 if c.labelled_frames else 0.0 for c in clips])
+    for index, name in enumerate(CLASSES):
+        of_class = np.array([c.label == index for c in clips])
+        if of_class.any():
+            weight[of_class] *= CLASS_SHARE[name] / weight[of_class].sum()
+    return weight / weight.sum()
+
+
+def _move_boxes(boxes: np.ndarray, warp: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes into the crop; one that is mostly outside is left out.
+
+    The turned box keeps its size (times the zoom): a box around the four turned corners would grow with each degree.
+    """
+    zoom = float(np.sqrt(abs(np.linalg.det(warp[:, :2]))))
+    centre = (boxes[:, 1:3] + boxes[:, 3:5] / 2) @ warp[:, :2].T + warp[:, 2]
+    half = boxes[:, 3:5] * zoom / 2
+    corners = np.hstack([centre - half, centre + half]).astype(np.float32)
+    inside = np.clip(corners, 0, size)
+    share = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1]) / np.prod(2 * half, 1).clip(1e-6)
+    keep = share > 0.4
+    return inside[keep], boxes[keep, 0].astype(np.int64)
