@@ -46,7 +46,14 @@ class ImageTrack:
 
 @dataclass(frozen=True, slots=True)
 class ImageTracks:
-    """All tracks of one camera after one frame; `deleted` are the ids that ended with it."""
+    """All tracks of one camera after one frame.
+
+    Attributes:
+        sensor_id, time_ns, sequence, width, height: of the frame.
+        tracks: in order of their ids; tentative ones too.
+        deleted: ids that ended with this frame.
+        rejected: detections of this frame that could not be boxes (NaN, infinite, no area, …) and were left out.
+    """
 
     sensor_id: str
     time_ns: int
@@ -55,3 +62,4 @@ class ImageTracks:
     height: int
     tracks: tuple[ImageTrack, ...]
     deleted: tuple[int, ...] = ()
+    rejected: int = 0

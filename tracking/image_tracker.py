@@ -1,0 +1,374 @@
+"""The tracker of one camera: a fold over looks, `step(Detections) -> ImageTracks`.
+
+One step, top to bottom:
+
+1. predict      every track to the time of the look              tracking.kalman, existence, classification
+2. admit        detections that can be boxes, count the others    tracking.measurements
+3. associate    strong detections with all tracks, then weak      tracking.assignment
+                ones with the tracks still without (Zhang et al., *ByteTrack*, ECCV 2022, section 3)
+4. update       position, existence, class
+5. advance      the life cycle; drop what ended                   tracking.lifecycle
+6. give birth   from strong detections that no track explains
+
+No clock, no randomness: time comes with the data, and the same looks give the same bits on any processor. Camera motion
+has its place between 1 and 3: a compensation would map `Table.state` into the new picture there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.types import CLASSES, Detections
+from tracking import assignment, classification, existence, kalman, lifecycle
+from tracking.elementary import exp
+from tracking.existence import Existence
+from tracking.kalman import Gaussian
+from tracking.measurements import Measurements, Reason, admissible
+from tracking.settings import TrackerSettings
+from tracking.table import SnapshotError, Table
+from tracking.types import ImageTracks, Status
+from tracking.views import image_tracks
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Index = NDArray[np.intp]
+
+SNAPSHOT_VERSION = 1
+SMALLEST_PX = 1.0  # no filtered box shrinks below a pixel
+NONE = -1
+SCORE_FLOOR = 0.02  # scores are believed no further
+DELETED = lifecycle.CODE[Status.DELETED]
+
+
+class Expected(NamedTuple):
+    """What each of N tracks expects of a look.
+
+    Attributes:
+        value, noise, variance: [4, N] predicted box, measurement variance, and variance of the innovation; px, px².
+        peak: [N] likelihood of a detection right at the expected place, from the object over clutter.
+        p_detection: [N] of a visible object; 0 outside the picture.
+    """
+
+    value: Array
+    noise: Array
+    variance: Array
+    peak: Array
+    p_detection: Array
+
+
+class Match(NamedTuple):
+    """Which measurement each track got.
+
+    Attributes:
+        measurement: [N] into the measurements, NONE where there is none.
+        ratio: [N] how many times likelier that measurement is from the object than clutter; 0 where there is none.
+        taken: [M] measurements that a track took.
+    """
+
+    measurement: Index
+    ratio: Array
+    taken: Bools
+
+    @property
+    def seen(self) -> Bools:
+        return self.measurement != NONE
+
+
+class ImageTracker:
+    """Tracks of one camera.
+
+    Args:
+        settings: see there.
+        first_id: ids count up from here; give the number after the last one ever used, so that none is used again.
+    """
+
+    def __init__(self, settings: TrackerSettings | None = None, *, first_id: int = 1) -> None:
+        self.settings = settings or TrackerSettings()
+        self._next_id = first_id
+        self._table = Table.empty()
+        self._time_ns: int | None = None
+        self._rejected = dict.fromkeys(Reason, 0)
+
+    @property
+    def rejected(self) -> dict[Reason, int]:
+        """How many detections, births and looks were left out so far, by reason."""
+        return dict(self._rejected)
+
+    @property
+    def next_id(self) -> int:
+        """The id the next track will get."""
+        return self._next_id
+
+    def step(self, look: Detections) -> ImageTracks:
+        """Tracks after one look; a look without detections is evidence too.
+
+        A look not newer than the last changes nothing and is counted, unless it is older by more than `coast_s`: then
+        the clock was set, all tracks end and time starts anew.
+
+        Raises:
+            ValueError: the arrays of `look` do not fit each other.
+        """
+        measured, rejected = admissible(look, self.settings.score_low, self.settings.max_detections)
+        ended = self._ended_by_clock(look.time_ns)
+        if self._time_ns is not None and look.time_ns <= self._time_ns:
+            self._rejected[Reason.LATE] += 1
+            return image_tracks(look, self._table, np.full(len(self._table.id), NONE), (), len(look))
+        table = predicted(self._table, self._elapsed_s(look.time_ns), self.settings)
+        hope = expected(table, look, self.settings)
+        match = associated(table, hope, measured, self.settings)
+        table = updated(table, hope, measured, match, look.time_ns, self.settings)
+        table = advanced(table, match.seen, look, self.settings)
+        alive = table.status != DELETED
+        room = self.settings.max_tracks - int(np.count_nonzero(alive))
+        births = birthplaces(measured, match.taken, self.settings)
+        rejected[Reason.NO_ROOM] = max(len(births) - room, 0)
+        born = newborn(measured.take(births[:room]), look.time_ns, self._next_id, self.settings)
+        self._commit(table.keep(alive).append(born), len(born.id), look.time_ns, rejected)
+        return image_tracks(
+            look,
+            self._table,
+            detection=np.concatenate([measured.indices(match.measurement[alive]), measured.index[births[:room]]]),
+            deleted=ended + tuple(table.id[~alive].tolist()),
+            rejected=sum(rejected.values()),
+        )
+
+    def snapshot(self) -> bytes:
+        """Everything the next steps depend on; the same state gives the same bytes."""
+        header = {
+            "version": SNAPSHOT_VERSION,
+            "settings": self.settings.model_dump(),
+            "next_id": self._next_id,
+            "time_ns": self._time_ns,
+            "rejected": self._rejected,
+            "tracks": len(self._table.id),
+        }
+        return json.dumps(header, sort_keys=True).encode() + b"\n" + self._table.to_bytes()
+
+    def restore(self, data: bytes) -> None:
+        """Go on from `snapshot()`; ids still count up from the greater of both.
+
+        Raises:
+            SnapshotError: the bytes are no snapshot of this version, or were made with other settings.
+        """
+        head, _, body = data.partition(b"\n")
+        header = _header(head)
+        if header["settings"] != self.settings.model_dump():
+            raise SnapshotError("Snapshot was made with other tracker settings: start afresh, or with those settings")
+        self._table = Table.from_bytes(body, header["tracks"])
+        self._next_id = max(self._next_id, header["next_id"])
+        self._time_ns = header["time_ns"]
+        self._rejected = {reason: int(header["rejected"].get(reason, 0)) for reason in Reason}
+
+    def _elapsed_s(self, time_ns: int) -> float:
+        return 0.0 if self._time_ns is None else (time_ns - self._time_ns) * 1e-9
+
+    def _ended_by_clock(self, time_ns: int) -> tuple[int, ...]:
+        if self._elapsed_s(time_ns) >= -self.settings.coast_s:
+            return ()
+        ended = tuple(self._table.id.tolist())
+        self._table, self._time_ns = Table.empty(), None
+        return ended
+
+    def _commit(self, table: Table, births: int, time_ns: int, rejected: dict[Reason, int]) -> None:
+        self._table, self._time_ns = table, time_ns
+        self._next_id += births
+        for reason, count in rejected.items():
+            self._rejected[reason] += count
+
+
+# -- the parts of a step, each a pure function of the table -------------------------------------------------------------
+
+
+def predicted(table: Table, dt_s: float, settings: TrackerSettings) -> Table:
+    """Tracks `dt_s` later, before the look."""
+    box = scale(table.state.value)
+    noise = per_axis(box * settings.speed_noise, box * settings.growth_noise)
+    belief = existence.predict(
+        table.belief, dt_s, visible_s=settings.visible_s, hidden_s=settings.hidden_s, survival_s=settings.survival_s
+    )
+    keep = exp(-min(dt_s / settings.class_memory_s, 700.0))
+    return table._replace(
+        state=kalman.predict(table.state, dt_s, noise * noise),
+        belief=belief,
+        classes=classification.fade(table.classes, keep),
+    )
+
+
+def expected(table: Table, look: Detections, settings: TrackerSettings) -> Expected:
+    """What the tracks expect of `look`, before any of its detections is seen."""
+    value = table.state.value
+    box = scale(value)
+    noise = per_axis(box * settings.position_sigma, box * settings.size_sigma)
+    noise = noise * noise + settings.pixel_sigma * settings.pixel_sigma
+    variance = table.state.var_value + noise
+    x, y = value[:2]
+    inside = (x >= 0.0) & (x <= look.width) & (y >= 0.0) & (y <= look.height)
+    return Expected(
+        value=value,
+        noise=noise,
+        variance=variance,
+        peak=peak_over_clutter(variance, box, look.width * look.height / settings.clutter_per_look),
+        p_detection=np.where(inside, settings.p_detection, 0.0),
+    )
+
+
+def associated(table: Table, hope: Expected, measured: Measurements, settings: TrackerSettings) -> Match:
+    """Strong measurements with all tracks, then weak ones with the tracks that are left."""
+    match = Match(
+        measurement=np.full(len(table.id), NONE, dtype=np.intp),
+        ratio=np.zeros(len(table.id)),
+        taken=np.zeros(len(measured.score), dtype=np.bool_),
+    )
+    prior = existence.gain(table.belief, hope.p_detection)
+    odds = score_odds(measured.score, settings)
+    strong = measured.score >= settings.score_high
+    for stage in (strong, ~strong):
+        free, offered = np.flatnonzero(~match.seen), np.flatnonzero(stage)
+        if len(free) == 0 or len(offered) == 0:
+            continue
+        i, j, distance = assignment.gated_pairs(
+            hope.value[:, free], hope.variance[:, free], measured.box[:, offered], settings.gate
+        )
+        i, j = free[i], offered[j]
+        ratio = hope.peak[i] * heavy_tail(distance) * odds[j]
+        chosen = assignment.assign(i, j, 1.0 + prior[i] * ratio)
+        i, j = i[chosen], j[chosen]
+        match.measurement[i], match.ratio[i], match.taken[j] = j, ratio[chosen], True
+    return match
+
+
+def updated(
+    table: Table, hope: Expected, measured: Measurements, match: Match, time_ns: int, settings: TrackerSettings
+) -> Table:
+    """Tracks after the look: place, existence and class."""
+    seen = match.seen
+    if not len(measured.score):
+        return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.ratio))
+    at = match.measurement  # NONE points to the last measurement, whose values `seen` then masks
+    state = kalman.update(table.state, measured.box[:, at], hope.noise, seen)
+    since_s = (time_ns - table.seen_ns) * 1e-9
+    weight = np.where(seen, np.minimum(since_s / settings.class_independent_s, 1.0), 0.0)
+    evidence = classification.likelihood(measured.class_scores[:, at])
+    return table._replace(
+        seen_ns=np.where(seen, time_ns, table.seen_ns),
+        state=state._replace(value=not_smaller_than_a_pixel(state.value)),
+        belief=existence.after_look(table.belief, hope.p_detection, match.ratio),
+        classes=classification.update(table.classes, evidence, weight),
+    )
+
+
+def advanced(table: Table, seen: Bools, look: Detections, settings: TrackerSettings) -> Table:
+    """Tracks with the status that the look gave them."""
+    total = table.belief.total
+    coasted_out = look.time_ns - table.seen_ns > settings.coast_s * 1e9
+    lost = (total < settings.delete_existence) | coasted_out | left(table.state.value, look.width, look.height)
+    event = lifecycle.events(lost=lost, seen=seen, sure=total >= settings.confirm_existence)
+    return table._replace(status=lifecycle.advance(table.status, event))
+
+
+def birthplaces(measured: Measurements, taken: Bools, settings: TrackerSettings) -> Index:
+    """Strong measurements that no track explains, best first; equal scores are ordered by place."""
+    places = np.flatnonzero(~taken & (measured.score >= settings.score_high))
+    covered = [overlap(measured.box[:, [at]], measured.box[:, taken]) > settings.birth_overlap for at in places]
+    places = places[[not hits.any() for hits in covered]] if len(places) else places
+    order = np.lexsort((*measured.box[::-1, places], -measured.score[places]))
+    return places[order]
+
+
+def newborn(measured: Measurements, time_ns: int, first_id: int, settings: TrackerSettings) -> Table:
+    """A tentative track for each measurement, at rest but of unknown velocity."""
+    count = len(measured.score)
+    box = scale(measured.box)
+    noise = per_axis(box * settings.position_sigma, box * settings.size_sigma)
+    speed = per_axis(box * settings.speed_sigma, box * settings.growth_sigma)
+    prior = settings.existence_at_birth / (1.0 - settings.existence_at_birth)
+    odds = prior * score_odds(measured.score, settings)
+    unknown = np.full((len(CLASSES), count), classification.UNKNOWN)
+    evidence = classification.likelihood(measured.class_scores)
+    return Table(
+        id=np.arange(first_id, first_id + count),
+        born_ns=np.full(count, time_ns),
+        seen_ns=np.full(count, time_ns),
+        status=np.full(count, lifecycle.CODE[Status.TENTATIVE], dtype=np.int8),
+        state=Gaussian(
+            value=not_smaller_than_a_pixel(measured.box),
+            rate=np.zeros_like(box * measured.box),
+            var_value=noise * noise + settings.pixel_sigma * settings.pixel_sigma,
+            cov=np.zeros_like(noise),
+            var_rate=speed * speed,
+        ),
+        belief=Existence(visible=odds / (1.0 + odds), hidden=np.zeros(count)),
+        classes=classification.update(unknown, evidence, np.ones(count)),
+    )
+
+
+# -- small quantities ---------------------------------------------------------------------------------------------------
+
+
+def scale(box: Array) -> Array:
+    """Geometric mean of width and height, at least a pixel; [N] from [4, N]."""
+    return np.sqrt(np.maximum(box[2], SMALLEST_PX) * np.maximum(box[3], SMALLEST_PX))
+
+
+def per_axis(place: Array, size: Array) -> Array:
+    """[4, N] for x, y, width, height."""
+    return np.stack([place, place, size, size])
+
+
+def score_odds(score: Array, settings: TrackerSettings) -> Array:
+    """How many times likelier a detection of this score is true than false; 1 at `score_even`."""
+    s = np.minimum(np.maximum(score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
+    return s / (1.0 - s) * ((1.0 - settings.score_even) / settings.score_even)
+
+
+def peak_over_clutter(variance: Array, box: Array, area_per_clutter: float) -> Array:
+    """Density of the innovation at zero over that of clutter, [N].
+
+    Clutter is spread evenly over the picture, and in width and height over about one box each. The innovation follows
+    Student's t with 4 degrees of freedom, whose tails are as heavy as a detector's and which needs no exponential:
+    Γ(4) / (Γ(2) (4π)² √|S|) (1 + d²/4)⁻⁴ (see `heavy_tail`).
+    """
+    x, y, width, height = variance
+    return (6.0 / (16.0 * math.pi * math.pi)) * area_per_clutter * (box * box) / np.sqrt(x * y * width * height)
+
+
+def heavy_tail(distance: Array) -> Array:
+    """Student's t density over its peak, for squared Mahalanobis distances; 4 axes, 4 degrees of freedom."""
+    base = 1.0 + 0.25 * distance
+    square = base * base
+    return 1.0 / (square * square)
+
+
+def left(box: Array, width: int, height: int) -> Bools:
+    """No part of the box is in the picture any more."""
+    x, y, half_width, half_height = box[0], box[1], 0.5 * box[2], 0.5 * box[3]
+    outside_x = (x + half_width < 0.0) | (x - half_width > width)
+    return np.asarray(outside_x | (y + half_height < 0.0) | (y - half_height > height))
+
+
+def overlap(a: Array, b: Array) -> Array:
+    """Intersection over union of boxes [4, N] given by centre and size, element by element (broadcast)."""
+    wide = np.minimum(a[0] + 0.5 * a[2], b[0] + 0.5 * b[2]) - np.maximum(a[0] - 0.5 * a[2], b[0] - 0.5 * b[2])
+    high = np.minimum(a[1] + 0.5 * a[3], b[1] + 0.5 * b[3]) - np.maximum(a[1] - 0.5 * a[3], b[1] - 0.5 * b[3])
+    common = np.maximum(wide, 0.0) * np.maximum(high, 0.0)
+    return np.asarray(common / (a[2] * a[3] + b[2] * b[3] - common))
+
+
+def not_smaller_than_a_pixel(box: Array) -> Array:
+    """[4, N] with width and height at least a pixel."""
+    return np.stack([box[0], box[1], np.maximum(box[2], SMALLEST_PX), np.maximum(box[3], SMALLEST_PX)])
+
+
+def _header(head: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(head)
+    except ValueError as error:
+        raise SnapshotError("These bytes are no tracker snapshot: the header is not JSON") from error
+    if not isinstance(header, dict) or header.get("version") != SNAPSHOT_VERSION:
+        raise SnapshotError(f"This tracker reads snapshots of version {SNAPSHOT_VERSION} only")
+    return header
