@@ -9,6 +9,7 @@ from typing import Protocol
 
 from models.types import Detections, Frame
 from service.bus import Bus
+from service.clock import Clock
 from service.live import LiveState
 from service.stage import Fold, Stage
 from service.types import CameraUpdate, SensorHealth, SensorState, StageTimes, TracksEnded
@@ -16,14 +17,6 @@ from tracking.types import ImageTracks
 
 POLL_S = 0.25  # longest wait for a frame before looking whether to stop
 SILENCE_NS = 2_000_000_000  # without a frame for so long, nothing may be shown as live
-
-
-class Clock(Protocol):
-    """The two times of the service: UTC, and one that never steps. Nanoseconds."""
-
-    def now_ns(self) -> int: ...
-
-    def monotonic_ns(self) -> int: ...
 
 
 class FrameSource(Protocol):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from models.types import Detections, Frame
+from models.types import Band, Detections, Frame
+from service.camera import FrameDetector
+from service.settings import DetectorSettings
 
 
 class BatchDetector(Protocol):
     """What `models.infer.load_detector` returns; used by one thread at a time."""
+
+    name: str
+    sha256: str
+    backend: str
+    thresholds: dict[str, float]
 
     def detect(self, frames: Sequence[Frame], /) -> list[Detections]: ...
 
@@ -74,3 +81,59 @@ class SharedDetector:
                 self._changed.notify_all()
         with self._changed:
             return self._found.pop(id(own))
+
+
+def load(band: Band, settings: DetectorSettings) -> BatchDetector:
+    """The trained detector of a band. The first call imports torch, which takes seconds.
+
+    Raises:
+        models.infer.WeightsError: missing, changed or foreign weights, or a device that is not here.
+    """
+    from models.infer import load_detector
+
+    weights = settings.weights.get(band)
+    return load_detector(band, weights=weights, device=settings.device, threads=settings.threads)
+
+
+class DetectorPool:
+    """Loads what the cameras need before they start, so that bad weights are known then, and hands it to them.
+
+    Args:
+        bands: one per camera.
+
+    Raises:
+        models.infer.WeightsError: see `load`.
+    """
+
+    def __init__(self, settings: DetectorSettings, bands: Sequence[Band]) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._shared: dict[Band, SharedDetector] = {}
+        self._spare: dict[Band, list[OwnDetector]] = {}
+        self._thresholds: dict[Band, dict[str, float]] = {}
+        self.backends: dict[Band, str] = {}
+        for band in bands:
+            self._add(band, load(band, settings) if band not in self._shared else None)
+
+    def thresholds(self, band: Band) -> Mapping[str, float]:
+        """Operating threshold per class: the operator's, else the one that lies with the weights."""
+        return self._thresholds.get(band, {}) | self._settings.thresholds
+
+    def get(self, band: Band) -> FrameDetector:
+        """A detector for one camera; a camera that begins again after a crash gets a fresh one."""
+        with self._lock:
+            if band in self._shared:
+                return self._shared[band]
+            if self._spare[band]:
+                return self._spare[band].pop()
+        return OwnDetector(load(band, self._settings))
+
+    def _add(self, band: Band, detector: BatchDetector | None) -> None:
+        if detector is None:
+            return
+        self.backends[band] = detector.backend
+        self._thresholds[band] = detector.thresholds
+        if detector.backend == "torch-cuda":
+            self._shared[band] = SharedDetector(detector)
+        else:
+            self._spare.setdefault(band, []).append(OwnDetector(detector))

@@ -30,6 +30,9 @@ class Clock:
 
     monotonic_ns = now_ns
 
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        return event.is_set()
+
 
 class Script:
     """A source that plays a list: frames, and `None` for a time without any."""

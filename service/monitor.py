@@ -1,0 +1,84 @@
+"""Watches all cameras: tells the bus how each is, and begins a crashed one again."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from service.bus import Bus
+from service.camera import Camera
+from service.clock import Clock
+from service.live import LiveState
+from service.types import SensorHealth, SensorState
+
+LOOK_S = 0.25  # so soon is a change told
+TELL_NS = 1_000_000_000  # so often is an unchanged state told again
+RESTARTS, RESTARTS_WITHIN_NS = 5, 60_000_000_000  # a camera that crashes more often than that is given up
+
+log = structlog.get_logger("service.monitor")
+
+
+class Monitor:
+    """One thread for all cameras; it only reads counters, so a camera that hangs cannot hold it up."""
+
+    def __init__(self, cameras: Sequence[Camera], live: LiveState, bus: Bus, clock: Clock) -> None:
+        self._live = live
+        self._bus = bus
+        self._clock = clock
+        self._watched = [_Watched(camera) for camera in cameras]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """One look at every camera."""
+        now_ns = self._clock.monotonic_ns()
+        for watched in self._watched:
+            health = watched.look(now_ns)
+            self._live.put_health(health)
+            if watched.worth_telling(health, now_ns):
+                self._bus.publish(f"sensor.{health.sensor_id}", health)
+
+    def _run(self) -> None:
+        while not self._clock.wait(self._stopping, LOOK_S):
+            self.look()
+        self.look()
+
+
+class _Watched:
+    """One camera, what was last told of it, and when it crashed."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self._told: tuple[SensorState, str] | None = None
+        self._told_ns = 0
+        self._crashes_ns: deque[int] = deque(maxlen=RESTARTS)
+
+    def look(self, now_ns: int) -> SensorHealth:
+        health = self._camera.health()
+        if not self._camera.crashed:
+            return health
+        if len(self._crashes_ns) == RESTARTS and now_ns - self._crashes_ns[0] < RESTARTS_WITHIN_NS:
+            return replace(health, state=SensorState.FAILED, reason=f"{health.reason}; given up, restart the service")
+        self._crashes_ns.append(now_ns)
+        self._camera.start()
+        return health
+
+    def worth_telling(self, health: SensorHealth, now_ns: int) -> bool:
+        changed = self._told != (health.state, health.reason)
+        if changed:
+            log.info("sensor", sensor=health.sensor_id, state=health.state.value, reason=health.reason)
+        if not changed and now_ns - self._told_ns < TELL_NS:
+            return False
+        self._told, self._told_ns = (health.state, health.reason), now_ns
+        return True

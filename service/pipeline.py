@@ -1,0 +1,109 @@
+"""The composition root: read this first. It makes every part of the service and says who is wired to whom.
+
+    source: file, folder, RTSP, device, simulation
+      │
+      ▼  Capture           newest frame wins, the dropped are counted      service.capture
+      │  Frame
+    ┌─┼──────────── one thread a camera ──────────────────────────────┐    service.camera
+    │ ▼  Detector          its own on the CPU, one batch for all on   │    service.detection, models.infer
+    │ │  Detections        CUDA                                       │
+    │ ▼  ImageTracker      a pure fold                                │    service.stage, tracking.image_tracker
+    │ │  ImageTracks                                                  │
+    └─┼───────────────────────────────────────────────────────────────┘
+      │  CameraUpdate, one per frame
+      ├──▶ LiveState       newest frame of each camera with its update     service.live ──▶ pictures, lists
+      ▼
+     Bus ◀── SensorHealth ── Monitor, four looks a second                  service.bus, service.monitor
+      │      one order: seq 1, 2, 3…
+      ├──▶ Store           SQLite, one writer                              service.store ──▶ history
+      └──▶ Hub             WebSockets                                      service.hub
+
+Bounds, each with its policy: a capture keeps the newest frame; the store's subscription refuses the newest and counts
+(`STORE_CAPACITY`); the hub's drops the oldest and tells its clients. Nothing that reads can hold a camera up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+
+from fusion.sensors.camera.config import CameraConfig
+from service.bus import Bus, Full
+from service.camera import Camera, FrameSource
+from service.capture import Capture
+from service.clock import Clock, SystemClock
+from service.detection import DetectorPool
+from service.live import LiveState
+from service.monitor import Monitor
+from service.settings import Settings
+from service.store import Store, path_of
+from tracking.image_tracker import ImageTracker
+
+STORE_CAPACITY = 8192  # updates: two minutes of two cameras at 30 frames a second while the disk does not answer
+JOIN_S = 1.5  # for the frames that the cameras have in hand when the service stops
+
+MakeCapture = Callable[[CameraConfig, Clock], FrameSource]
+
+log = structlog.get_logger("service.pipeline")
+
+
+class Pipeline:
+    """All that runs between the sources and the readers. Start it, read `live`, `bus` and `store`, stop it.
+
+    Args:
+        make_capture: opens a source; a simulation gives its own.
+
+    Raises:
+        StoreError: the store cannot be written.
+        models.infer.WeightsError: the detector's weights are missing or not the right ones.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, make_capture: MakeCapture | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._make_capture = make_capture or Capture
+        self.bus = Bus(self.clock.now_ns)
+        self.live = LiveState(tuple(camera.id for camera in settings.cameras))
+        self.store = Store(path_of(settings.store_url))
+        self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
+        self.cameras = [self._camera(config) for config in settings.cameras]
+        self._monitor = Monitor(self.cameras, self.live, self.bus, self.clock)
+
+    def start(self) -> None:
+        """Readers first, then sources: nothing that is published goes unread."""
+        self.store.follow(self.bus.subscribe("store", capacity=STORE_CAPACITY, full=Full.REFUSE_NEWEST))
+        for camera in self.cameras:
+            camera.start()
+        self._monitor.start()
+        log.info("started", cameras=[camera.sensor_id for camera in self.cameras])
+
+    def stop(self) -> None:
+        """Sources first, then readers: what was published is written before this returns, within 5 s."""
+        for camera in self.cameras:
+            camera.stop()
+        self._monitor.stop()
+        late = [camera.sensor_id for camera in self.cameras if not camera.join(JOIN_S)]
+        self.bus.close()
+        self.store.close()
+        log.info("stopped", processed=sum(camera.processed for camera in self.cameras), unfinished=late)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _camera(self, config: CameraConfig) -> Camera:
+        return Camera(
+            config.id,
+            self._make_capture(config, self.clock),
+            make_detector=lambda: self.detectors.get(config.spectrum),
+            make_tracker=lambda first_id: ImageTracker(first_id=first_id),
+            first_id=self.store.first_id(config.id),
+            live=self.live,
+            bus=self.bus,
+            clock=self.clock,
+        )
