@@ -1,4 +1,4 @@
-"""docker/ without an engine: the files are linted, and what the image would run is run, word for word, from the wheel."""
+"""docker/ without an engine: the files are linted, and what the image would run is run from the wheel."""
 
 from __future__ import annotations
 

@@ -22,17 +22,15 @@ def runtime_packages() -> dict[str, metadata.Distribution]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     waiting = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["openvino"]]
     found: dict[str, metadata.Distribution] = {}
+    seen: set[str] = set()
     while waiting:
         requirement = waiting.pop()
-        if requirement.name.lower() in found:
+        if str(requirement) in seen:
             continue
-        try:
-            package = metadata.distribution(requirement.name)
-        except metadata.PackageNotFoundError:
-            continue  # for another platform: its marker was read without the extra that guards it
-        found[requirement.name.lower()] = package
-        wanted = ("", *requirement.extras)
-        waiting += [r for r in map(Requirement, package.requires or []) if applies(r, wanted)]
+        seen.add(str(requirement))
+        package = found[requirement.name.lower()] = metadata.distribution(requirement.name)
+        extras = ("", *requirement.extras)
+        waiting += [r for r in map(Requirement, package.requires or []) if applies(r, extras)]
     return found
 
 
@@ -43,9 +41,11 @@ def applies(requirement: Requirement, extras: tuple[str, ...]) -> bool:
 
 def declared_licence(package: metadata.Distribution) -> str:
     """The licence expression; else the classifiers; else the first line of the licence field."""
-    fields = package.metadata
-    classifiers = [line for line in fields.get_all("Classifier") or [] if line.startswith("License ::")]
-    return fields.get("License-Expression") or "; ".join(classifiers) or (fields.get("License") or "").split("\n")[0]
+    fields = package.metadata.json
+    classifiers = [line for line in fields.get("classifier", []) if line.startswith("License ::")]
+    return str(
+        fields.get("license_expression") or "; ".join(classifiers) or str(fields.get("license", "")).split("\n")[0]
+    )
 
 
 @pytest.fixture(scope="module")
