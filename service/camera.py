@@ -11,9 +11,8 @@ from models.types import Detections, Frame
 from service.bus import Bus
 from service.clock import Clock
 from service.live import LiveState
-from service.stage import Fold, Stage
+from service.stage import TrackerFold, TrackerStage
 from service.types import CameraUpdate, SensorHealth, SensorState, StageTimes, TracksEnded
-from tracking.types import ImageTracks
 
 POLL_S = 0.25  # longest wait for a frame before looking whether to stop
 SILENCE_NS = 2_000_000_000  # without a frame for so long, nothing may be shown as live
@@ -42,37 +41,6 @@ class FrameDetector(Protocol):
     def forget(self, sensor_id: str) -> None: ...
 
 
-class Follower:
-    """The tracker of one camera, and which ids it has given: none is used again, not by its successor either."""
-
-    def __init__(
-        self,
-        make_tracker: Callable[[int], Fold[Detections, ImageTracks]],
-        first_id: int,
-        monotonic_ns: Callable[[], int],
-    ) -> None:
-        self._next_id = first_id
-        self._alive: tuple[int, ...] = ()
-        self._stage = Stage(lambda: make_tracker(self._next_id), monotonic_ns)
-
-    @property
-    def elapsed_ns(self) -> int:
-        """Duration of the last step."""
-        return self._stage.elapsed_ns
-
-    def step(self, detections: Detections) -> ImageTracks:
-        tracks = self._stage.step(detections)
-        self._alive = tuple(track.track_id for track in tracks.tracks)
-        self._next_id = max((self._next_id, *(track_id + 1 for track_id in self._alive)))
-        return tracks
-
-    def end(self) -> tuple[int, ...]:
-        """End all tracks and begin anew; the ids that ended."""
-        ended, self._alive = self._alive, ()
-        self._stage.renew()
-        return ended
-
-
 class Camera:
     """Takes the newest frame, finds, follows, publishes; again and again until stopped or the source ends.
 
@@ -90,7 +58,7 @@ class Camera:
         sensor_id: str,
         capture: FrameSource,
         make_detector: Callable[[], FrameDetector],
-        make_tracker: Callable[[int], Fold[Detections, ImageTracks]],
+        make_tracker: Callable[[int], TrackerFold],
         *,
         first_id: int,
         live: LiveState,
@@ -102,12 +70,11 @@ class Camera:
         self._subject = f"camera.{sensor_id}"
         self._capture = capture
         self._make_detector = make_detector
-        self._follower = Follower(make_tracker, first_id, clock.monotonic_ns)
+        self._tracker = TrackerStage(make_tracker, first_id)
         self._live = live
         self._bus = bus
         self._clock = clock
-        self._size: tuple[int, ...] | None = None  # of the last picture; None: no world to go on from
-        self._last_ns = 0
+        self._last_ns: int | None = None  # when the last frame was done; None: nothing to go on from
         self._stopping = threading.Event()
         self._finished = False
         self._thread: threading.Thread | None = None
@@ -153,32 +120,32 @@ class Camera:
         self._finished = True
 
     def _process(self, frame: Frame, detector: FrameDetector) -> None:
-        taken_ns = self._clock.monotonic_ns()
         queued_ns = max(0, self._clock.now_ns() - frame.received_ns) if frame.received_ns else 0
-        if self._size != frame.pixels.shape[:2]:  # pixels of one picture size mean nothing in another
-            self._forget(detector)
+        taken_ns = self._clock.monotonic_ns()
         detections = detector.detect(frame)
-        detect_ns = self._clock.monotonic_ns() - taken_ns
-        tracks = self._follower.step(detections)
+        detected_ns = self._clock.monotonic_ns()
+        tracks = self._tracker.step(detections)
+        tracked_ns = self._last_ns = self._clock.monotonic_ns()
         times = StageTimes(
-            frame.time_ns, frame.received_ns, queued_ns, detect_ns, self._follower.elapsed_ns, self._clock.now_ns()
+            captured_ns=frame.time_ns,
+            received_ns=frame.received_ns,
+            queued_ns=queued_ns,
+            detect_ns=detected_ns - taken_ns,
+            track_ns=tracked_ns - detected_ns,
+            published_ns=self._clock.now_ns(),
         )
-        self._publish(frame, CameraUpdate(detections, tracks, times))
-
-    def _publish(self, frame: Frame, update: CameraUpdate) -> None:
-        self._live.put(frame, update)
+        update = CameraUpdate(detections, tracks, times)
+        self._live.put(frame, update)  # first, so that who reads the update finds its picture
         self._bus.publish(self._subject, update)
         self.processed += 1
-        self._size = frame.pixels.shape[:2]
-        self._last_ns = self._clock.monotonic_ns()
 
     def _silent(self) -> bool:
-        return self._size is not None and self._clock.monotonic_ns() - self._last_ns > SILENCE_NS
+        return self._last_ns is not None and self._clock.monotonic_ns() - self._last_ns > SILENCE_NS
 
     def _forget(self, detector: FrameDetector) -> None:
         """End all tracks, say so, and go on with a detector and a tracker that know nothing."""
-        self._size = None
+        self._last_ns = None
         detector.forget(self.sensor_id)
-        ended = self._follower.end()
+        ended = self._tracker.end()
         if ended:
             self._bus.publish(self._subject, TracksEnded(self.sensor_id, self._clock.now_ns(), ended))

@@ -1,14 +1,16 @@
-"""Runs an algorithm of the deterministic core inside the service: the stage knows the clock, the algorithm does not."""
+"""Runs a fold of the deterministic core inside the service, where pictures change size and cameras fall silent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from models.types import Detections
+from tracking.types import ImageTracks
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
-StageIn = TypeVar("StageIn")
-StageOut = TypeVar("StageOut")
 
 
 class Fold(Protocol[In, Out]):
@@ -21,26 +23,36 @@ class Fold(Protocol[In, Out]):
     def restore(self, state: bytes, /) -> None: ...
 
 
-class Stage(Generic[StageIn, StageOut]):
-    """A fold that is being run: each step is timed, and a fresh fold takes over when its world ends.
+TrackerFold = Fold[Detections, ImageTracks]
+
+
+class TrackerStage:
+    """The tracker of one camera. It knows which ids were given: none is used again, not by a fresh tracker either.
 
     Args:
-        make: gives a fold with nothing in it.
-        monotonic_ns: the clock that durations are measured with.
+        make: gives a tracker that knows nothing and counts its ids from the number it is given.
+        first_id: the first number that was never used.
     """
 
-    def __init__(self, make: Callable[[], Fold[StageIn, StageOut]], monotonic_ns: Callable[[], int]) -> None:
+    def __init__(self, make: Callable[[int], TrackerFold], first_id: int = 1) -> None:
         self._make = make
-        self._monotonic_ns = monotonic_ns
-        self._fold = make()
-        self.elapsed_ns = 0  # of the last step
+        self._tracker = make(first_id)
+        self._next_id = first_id
+        self._alive: tuple[int, ...] = ()
+        self._size: tuple[int, int] | None = None
 
-    def step(self, message: StageIn) -> StageOut:
-        started_ns = self._monotonic_ns()
-        answer = self._fold.step(message)
-        self.elapsed_ns = self._monotonic_ns() - started_ns
-        return answer
+    def step(self, look: Detections) -> ImageTracks:
+        """Tracks after one look. A new picture size ends all tracks: pixels of one mean nothing in another."""
+        size = (look.width, look.height)
+        ended = self.end() if self._size not in (None, size) else ()
+        tracks = self._tracker.step(look)
+        self._size = size
+        self._alive = tuple(track.track_id for track in tracks.tracks)
+        self._next_id = max((self._next_id, *(track_id + 1 for track_id in self._alive)))
+        return replace(tracks, deleted=ended + tracks.deleted) if ended else tracks
 
-    def renew(self) -> None:
-        """Forget everything."""
-        self._fold = self._make()
+    def end(self) -> tuple[int, ...]:
+        """End all tracks and begin anew; the ids that ended."""
+        ended, self._alive = self._alive, ()
+        self._tracker = self._make(self._next_id)
+        return ended
