@@ -1,0 +1,57 @@
+"""Boxes drawn into a picture, for where nobody else can draw them: snapshots, MJPEG, exported videos."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.types import CLASSES
+from tracking.types import ImageTrack, ImageTracks, Status
+
+Picture = NDArray[np.uint8]
+
+#: BGR by class: the palette of Okabe and Ito, which the colour-blind can tell apart.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "drone": (0, 94, 213),
+    "bird": (115, 158, 0),
+    "airplane": (233, 180, 86),
+    "helicopter": (167, 121, 204),
+}
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw(pixels: Picture, tracks: ImageTracks) -> Picture:
+    """A BGR copy with the tracks in it: a box, number, class and score; tentative ones thin and without words,
+    coasting ones with corners only, because there they are a prediction.
+
+    Args:
+        pixels: uint8 [H, W, 1 or 3].
+    """
+    picture: Picture = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels.copy()
+    scale = max(0.35, picture.shape[0] / 1080)
+    for track in tracks.tracks:
+        _draw_one(picture, track, scale)
+    return picture
+
+
+def _draw_one(picture: Picture, track: ImageTrack, scale: float) -> None:
+    probabilities = track.class_probabilities
+    name = CLASSES[probabilities.index(max(probabilities))]
+    x, y, width, height = track.box
+    left, top, right, bottom = round(x), round(y), round(x + width), round(y + height)
+    if track.status is Status.COASTING:
+        _corners(picture, (left, top, right, bottom), COLOURS[name])
+    else:
+        cv2.rectangle(picture, (left, top), (right, bottom), COLOURS[name], 1)
+    if track.status is not Status.TENTATIVE:
+        words = f"{track.track_id} {name} {track.score:.2f}"
+        cv2.putText(picture, words, (left, max(top - 3, 10)), FONT, scale, COLOURS[name], 1, cv2.LINE_AA)
+
+
+def _corners(picture: Picture, box: tuple[int, int, int, int], colour: tuple[int, int, int]) -> None:
+    left, top, right, bottom = box
+    dx, dy = max(1, (right - left) // 4), max(1, (bottom - top) // 4)
+    for x, y, sx, sy in ((left, top, 1, 1), (right, top, -1, 1), (left, bottom, 1, -1), (right, bottom, -1, -1)):
+        cv2.line(picture, (x, y), (x + sx * dx, y), colour, 1)
+        cv2.line(picture, (x, y), (x, y + sy * dy), colour, 1)
