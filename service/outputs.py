@@ -1,30 +1,57 @@
-"""Files that `deeplomatics track` writes: JSON lines, MOTChallenge, a video with boxes.
-
-Each grows as `NAME.partial` and takes its name when it is whole, so a file with its right name is never cut short.
-"""
+"""Files that `deeplomatics track` writes: JSON lines, MOTChallenge, a video with boxes."""
 
 from __future__ import annotations
 
 import os
-import sys
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any
 
+import av
+import cv2
+import numpy as np
 import orjson
 
 from models.types import CLASSES, Band, Detections, Frame
 from service.mot import track_lines
+from service.overlay import draw
 from tracking.types import ImageTrack, ImageTracks
 
-LOWEST_SCORE = 0.05  # detections below are left out: enough for anyone's precision-recall curve
+LOWEST_SCORE = 0.05  # detections below are left out; enough for anyone's precision-recall curve
+TICK = Fraction(1, 90_000)  # of video time
+
+
+@contextmanager
+def partial_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is `path` once all went well, and `path.partial` until then and if not.
+
+    Raises:
+        OSError: the folder is missing or may not be written.
+    """
+    partial = partial_name(path)
+    with partial.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def partial_name(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is said once of a recording. `t0` is the UTC second of its first frame, 0.0 when the recording does not say;
-    `model` is None where the detections are someone else's."""
+    """What is said once of a recording.
+
+    Attributes:
+        t0: UTC seconds of its first frame; 0.0 when the recording does not say.
+        model, model_sha256: of the detector; None where the detections are someone else's.
+    """
 
     source: str
     sensor: Band
@@ -37,61 +64,30 @@ class Header:
     version: str
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """One output of one or more recordings."""
-
-    def begin(self, header: Header) -> None: ...
-
-    def write(self, time_s: float, frame: Frame | None, detections: Detections, tracks: ImageTracks) -> None: ...
-
-
-class PartialFile:
-    """`path` once all went well, `path.partial` until then and if not.
-
-    Raises:
-        OSError: the folder is missing or may not be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(path.name + ".partial")
-        self.stream: IO[bytes] = self.partial.open("wb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None:
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
-        self.stream.close()
-        if kind is None:
-            self.partial.replace(self.path)
-
-
-class StandardOutput:
-    """The same for `-`: what has left cannot be taken back."""
-
-    partial = None
-
-    def __init__(self) -> None:
-        self.stream: IO[bytes] = sys.stdout.buffer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stream.flush()
-
-
-class JsonLines:
-    """The format of `docs/` and INTERFACES: a header, then one line per frame."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
+    @abstractmethod
     def begin(self, header: Header) -> None:
-        self._line({"type": "header"} | {name: getattr(header, name) for name in Header.__dataclass_fields__})
+        """The next recording."""
+
+    @abstractmethod
+    def write(self, time_s: float, frame: Frame | None, detections: Detections, tracks: ImageTracks) -> None:
+        """One frame, `time_s` after the first; `frame` is None where there is no picture."""
+
+    def close(self) -> None:
+        """All is written, or something failed."""
+        self._stream.flush()
+
+
+class JsonLines(Writer):
+    """A header for each recording, then one line per frame."""
+
+    def begin(self, header: Header) -> None:
+        self._line({"type": "header"} | asdict(header))
 
     def write(self, time_s: float, frame: Frame | None, detections: Detections, tracks: ImageTracks) -> None:
         self._line(
@@ -110,7 +106,7 @@ class JsonLines:
 
 def found(detections: Detections) -> list[dict[str, Any]]:
     """Detections as JSON, best first."""
-    rows = zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_scores.tolist(), strict=True)
+    columns = (detections.boxes.tolist(), detections.scores.tolist(), detections.class_scores.tolist())
     return [
         {
             "class": CLASSES[scores.index(max(scores))],
@@ -118,7 +114,7 @@ def found(detections: Detections) -> list[dict[str, Any]]:
             "box": [round(value, 2) for value in box],
             "scores": {name: round(value, 4) for name, value in zip(CLASSES, scores, strict=True)},
         }
-        for box, score, scores in rows
+        for box, score, scores in zip(*columns, strict=True)
         if score >= LOWEST_SCORE
     ]
 
@@ -136,15 +132,49 @@ def followed(track: ImageTrack) -> dict[str, Any]:
     }
 
 
-class MotFile:
+class MotFile(Writer):
     """Tracks as the kits of MOTChallenge read them."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
     def begin(self, header: Header) -> None:
-        pass
+        """The format has no header."""
 
     def write(self, time_s: float, frame: Frame | None, detections: Detections, tracks: ImageTracks) -> None:
-        for line in track_lines(tracks):
-            self._stream.write(line.encode())
+        self._stream.writelines(line.encode() for line in track_lines(tracks))
+
+
+class VideoFile(Writer):
+    """H.264 in MP4, the tracks drawn in, at the recording's own times. A picture of another size than the first is
+    scaled to it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream)
+        self._container = av.open(stream, "w", format="mp4")
+        self._video: Any = None
+
+    def begin(self, header: Header) -> None:
+        self._video = self._container.add_stream("libx264", rate=Fraction(header.fps or 30).limit_denominator(1001))
+        self._video.width, self._video.height = _even(header.width), _even(header.height)
+        self._video.pix_fmt = "yuv420p"
+        self._video.codec_context.time_base = TICK
+        self._video.options = {"preset": "veryfast", "crf": "20"}
+
+    def write(self, time_s: float, frame: Frame | None, detections: Detections, tracks: ImageTracks) -> None:
+        assert frame is not None, "a video needs pictures"
+        drawn = draw(frame.pixels, tracks)
+        size = (self._video.width, self._video.height)
+        if drawn.shape[1::-1] != size:
+            drawn = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        picture = av.VideoFrame.from_ndarray(drawn, format="bgr24")
+        picture.pts, picture.time_base = round(time_s / TICK), TICK
+        self._container.mux(self._video.encode(picture))
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._container.mux(self._video.encode(None))
+        self._container.close()
+        super().close()
+
+
+def _even(length: int) -> int:
+    """Up to the next even number: the codec halves the colour planes."""
+    return length + length % 2
