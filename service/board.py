@@ -1,0 +1,121 @@
+"""What is true now, by what the bus said: the living tracks of each camera and the newest detections.
+
+The WebSocket's snapshot and `GET /api/v1/tracks` read the same board, so that they never disagree. A track is encoded
+when it is first asked for, and once for every reader of that state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import orjson
+
+from models.types import Detections
+from service.schemas import Json, found_json, rfc3339, track_json
+from service.types import CameraUpdate, Message, TracksEnded
+from tracking.types import ImageTracks, Status
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrack:
+    """A track as it is now, already encoded. `order` sorts by birth, then by number and sensor."""
+
+    id: str
+    sensor_id: str
+    class_name: str
+    state: str
+    order: tuple[int, int, str]
+    json: bytes
+
+
+class CameraTracks:
+    """The living tracks of one camera after its newest frame; encoded when first asked for, and once."""
+
+    def __init__(self, tracks: ImageTracks) -> None:
+        self._tracks = tracks
+        self.sensor_id = tracks.sensor_id
+        self.time_ns = tracks.time_ns
+        self.numbers = tuple(track.track_id for track in tracks.tracks)
+
+    def without(self, numbers: Iterable[int]) -> CameraTracks:
+        gone = frozenset(numbers)
+        left = tuple(track for track in self._tracks.tracks if track.track_id not in gone)
+        return CameraTracks(replace(self._tracks, tracks=left))
+
+    @cached_property
+    def encoded(self) -> tuple[LiveTrack, ...]:
+        return tuple(self._encode(index) for index in range(len(self.numbers)))
+
+    def _encode(self, index: int) -> LiveTrack:
+        track = self._tracks.tracks[index]
+        first_ns = self.time_ns - track.age_ns
+        shown = track_json(self.sensor_id, track, self.time_ns, first_ns)
+        order = (first_ns, track.track_id, self.sensor_id)
+        return LiveTrack(shown["id"], self.sensor_id, shown["class"], shown["state"], order, orjson.dumps(shown))
+
+
+class Board:
+    """What is true now, by what the bus said: living tracks and newest detections of each camera.
+
+    Used by the event loop's thread alone. `version` changes with everything that changes.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.cameras: dict[str, CameraTracks] = {}
+        self.detections: dict[str, Detections] = {}
+        self._sorted: tuple[int, list[LiveTrack]] = (-1, [])
+        self._page: tuple[int, bytes] = (-1, b"")
+
+    def accept(self, message: Message) -> None:
+        self.version += 1
+        match message:
+            case CameraUpdate():
+                self.cameras[message.sensor_id] = CameraTracks(_living(message.tracks))
+                self.detections[message.sensor_id] = message.detections
+            case TracksEnded() if message.sensor_id in self.cameras:
+                self.cameras[message.sensor_id] = self.cameras[message.sensor_id].without(message.track_ids)
+            case _:
+                pass
+
+    def tracks(self) -> list[LiveTrack]:
+        """All living tracks, newest birth first."""
+        if self._sorted[0] != self.version:
+            tracks = [track for camera in self.cameras.values() for track in camera.encoded]
+            tracks.sort(key=lambda track: track.order, reverse=True)
+            self._sorted = (self.version, tracks)
+        return self._sorted[1]
+
+    def track(self, track_id: str) -> LiveTrack | None:
+        return next((track for track in self.tracks() if track.id == track_id), None)
+
+    def page(self) -> bytes:
+        """All living tracks as the one page of `GET /api/v1/tracks`; encoded once for each version."""
+        if self._page[0] != self.version:
+            self._page = (self.version, tracks_page(self.tracks(), None))
+        return self._page[1]
+
+
+def tracks_page(tracks: Sequence[LiveTrack], next_cursor: str | None) -> bytes:
+    """A `TrackPage`, from tracks that are encoded already."""
+    return b'{"tracks":[%b],"next_cursor":%b}' % (b",".join(track.json for track in tracks), orjson.dumps(next_cursor))
+
+
+def _living(tracks: ImageTracks) -> ImageTracks:
+    if any(track.status is Status.DELETED for track in tracks.tracks):
+        return replace(tracks, tracks=tuple(track for track in tracks.tracks if track.status is not Status.DELETED))
+    return tracks
+
+
+def detections_json(found: Detections) -> Json:
+    """Data of an `update` of the topic `detections`: one frame's, also when nothing was found."""
+    return {
+        "sensor": found.sensor_id,
+        "time": rfc3339(found.time_ns),
+        "sequence": found.sequence,
+        "width": found.width,
+        "height": found.height,
+        "detections": [found_json(found, index) for index in range(len(found))],
+    }

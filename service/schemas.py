@@ -1,0 +1,313 @@
+"""The shapes of JSON that other programs rely on, and how the service's own types become them.
+
+The models describe and document; answers on the hot path are encoded from plain dictionaries with the same keys (a test
+holds the two together). Times are RFC 3339 UTC with microseconds, boxes `[x, y, width, height]` in pixels of the
+full-size frame, origin top left; angles in degrees.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.types import CLASSES, Band, Detections, TimeSource
+from service.types import SensorHealth, SensorState, public_track_id
+from tracking.types import ImageTrack, Status
+
+Json = dict[str, Any]
+ClassName = Literal["drone", "bird", "airplane", "helicopter"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def rfc3339(time_ns: int) -> str:
+    """`2026-05-01T12:00:00.123456Z` of UTC nanoseconds, cut (not rounded) to microseconds.
+
+    Raises:
+        OverflowError: the instant is not within the years 1 to 9999.
+    """
+    instant = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return instant.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def to_ns(instant: datetime) -> int:
+    """UTC nanoseconds of an aware datetime, exact to its microsecond."""
+    return (instant - _EPOCH) // _MICROSECOND * 1000
+
+
+# ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Schema(BaseModel):
+    """Base of all answers: no field beyond those written here, no NaN, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+Time = Annotated[
+    str,
+    Field(
+        description="RFC 3339, UTC, microseconds",
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        examples=["2026-05-01T12:00:00.123456Z"],
+    ),
+]
+Box = Annotated[
+    list[float],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="x, y, width, height; pixels of the full-size frame, origin top left",
+        examples=[[301.2, 118.7, 14.0, 9.5]],
+    ),
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+ClassScores = Annotated[
+    dict[ClassName, Probability],
+    Field(examples=[{"drone": 0.93, "bird": 0.04, "airplane": 0.02, "helicopter": 0.01}]),
+]
+
+
+class TrackPoint(Schema):
+    """A track at one instant. `space` says which plane box, velocity and covariance live in."""
+
+    time: Time
+    state: Status = Field(examples=["confirmed"])
+    class_: ClassName = Field(alias="class", examples=["drone"])
+    probabilities: ClassScores = Field(description="class by the evidence so far; sums to 1")
+    score: Probability = Field(description="confidence shown to people", examples=[0.91])
+    existence: Probability = Field(description="probability that there is an object", examples=[0.998])
+    space: Literal["image", "world"] = Field(
+        description="image: followed in one camera's picture; world: a place on Earth", examples=["image"]
+    )
+    box: Box | None = Field(description="in the picture; null for a world track")
+    velocity: list[float] = Field(
+        description="image: of the box centre, px/s [vx, vy]; world: m/s [east, north, up]", examples=[[24.5, -3.1]]
+    )
+    covariance: list[float] = Field(
+        description="row-major. image: 4x4 of centre x, y (px²) and their velocities (px²/s²); "
+        "world: 6x6 of position (m²) and velocity (m²/s²) in ENU",
+        examples=[[1.2, 0, 3.1, 0, 0, 1.1, 0, 2.9, 3.1, 0, 40, 0, 0, 2.9, 0, 38]],
+    )
+    latitude: float | None = Field(default=None, description="degrees, WGS-84; null until the track has a place")
+    longitude: float | None = Field(default=None, description="degrees, WGS-84")
+    altitude: float | None = Field(default=None, description="metres above the ellipsoid")
+    enu: list[float] | None = Field(default=None, description="metres east, north, up of the site's origin")
+
+
+class Track(TrackPoint):
+    """One followed object: what is known of it at `time`."""
+
+    id: str = Field(description="never used again, also not after a restart", examples=["cam-east-7"])
+    sensor: str | None = Field(
+        description="the camera of an image track; null for a world track", examples=["cam-east"]
+    )
+    sensors: list[str] = Field(description="all that contribute", examples=[["cam-east"]])
+    first_seen: Time
+    claimed_id: str | None = Field(default=None, description="what the aircraft says of itself (Remote ID, ADS-B)")
+    identity: Literal["cooperative", "unknown", "conflicting"] = "unknown"
+
+
+class Detection(Schema):
+    """What the network found in one frame, before any tracking."""
+
+    sensor: str = Field(examples=["cam-east"])
+    time: Time
+    sequence: int = Field(description="number of the frame", examples=[1234])
+    class_: ClassName = Field(alias="class", examples=["drone"])
+    score: Probability = Field(examples=[0.93])
+    box: Box
+    scores: ClassScores = Field(description="one per class, independent: they need not sum to 1")
+
+
+class Sensor(Schema):
+    """A sensor and how it is."""
+
+    id: str = Field(examples=["cam-east"])
+    kind: Literal["camera", "microphone_array", "remote_id", "external"] = Field(examples=["camera"])
+    spectrum: Band | None = Field(description="of a camera", examples=["infrared"])
+    source: str = Field(description="where it is read from, without secrets", examples=["rtsp://camera.local/stream"])
+    state: SensorState = Field(examples=["online"])
+    reason: str = Field(description="one sentence when it is not online, else empty", examples=[""])
+    fps: float = Field(description="frames per second delivered, over the last seconds", examples=[30.0])
+    frames_in: int = Field(description="frames delivered since start", examples=[5400])
+    processed: int = Field(description="frames that went through detector and tracker", examples=[5398])
+    dropped: dict[str, int] = Field(description="frames left out, by reason", examples=[{"behind": 2}])
+    reconnects: int = Field(examples=[0])
+    time_source: TimeSource = Field(
+        description="where capture times come from: the sender's own UTC (rtcp), presentation time (pts), "
+        "arrival less the configured latency (arrival), or simulated",
+        examples=["rtcp"],
+    )
+    last_frame: Time | None = Field(description="capture time of the newest frame; null before the first")
+    width: int | None = Field(description="pixels of the newest frame; null before the first", examples=[640])
+    height: int | None = Field(examples=[512])
+    snapshot: str = Field(examples=["/api/v1/sensors/cam-east/snapshot.jpg"])
+    stream: str = Field(examples=["/api/v1/sensors/cam-east/stream.mjpg"])
+
+
+class Page(Schema):
+    """Part of a list, in the order the path says. Give `next_cursor` back as `cursor` for the next part."""
+
+    next_cursor: str | None = Field(description="null at the end", examples=[None])
+
+
+class TrackPage(Page):
+    tracks: list[Track]
+
+
+class HistoryPage(Page):
+    id: str = Field(examples=["cam-east-7"])
+    points: list[TrackPoint]
+
+
+class DetectionPage(Page):
+    detections: list[Detection]
+
+
+class SensorList(Schema):
+    sensors: list[Sensor]
+
+
+class Health(Schema):
+    status: Literal["ok"]
+
+
+class PartState(Schema):
+    state: str = Field(examples=["online"])
+    reason: str = Field(examples=[""])
+
+
+class Readiness(Schema):
+    """`ready`; `degraded`: works, but not every part; `unavailable` (status 503): nothing can be served."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    version: str = Field(examples=["0.1.0"])
+    sensors: dict[str, PartState]
+    store: PartState
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `detail` says what is wrong and what to do about it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no sensor 'cam-west'. See /api/v1/sensors for those there are."])
+    instance: str = Field(description="the path asked for", examples=["/api/v1/sensors/cam-west"])
+    errors: list[dict[str, str]] | None = Field(default=None, description="which parameters, when several are wrong")
+
+
+# ── Questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Cursor(BaseModel):
+    """Where a page ended: the sort keys of its last row, opaque to the client."""
+
+    keys: tuple[int, int]
+
+    def encode(self) -> str:
+        return base64.urlsafe_b64encode(orjson.dumps(self.keys)).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> Cursor:
+        """Raises ValueError when the text did not come from `encode`."""
+        try:
+            keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            return cls(keys=keys)
+        except (binascii.Error, ValueError):
+            raise ValueError(
+                "this cursor did not come from next_cursor; leave it out to start at the first page"
+            ) from None
+
+
+def rounded(values: Sequence[float], digits: int) -> list[float]:
+    return [round(value, digits) for value in values]
+
+
+def best_class(probabilities: Sequence[float]) -> str:
+    """Name of the most probable class; the first of equals."""
+    return CLASSES[max(range(len(CLASSES)), key=probabilities.__getitem__)]
+
+
+def by_class(values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(CLASSES, rounded(values, 4), strict=True))
+
+
+def track_point_json(track: ImageTrack, time_ns: int) -> Json:
+    """A `TrackPoint` of an image track."""
+    return {
+        "time": rfc3339(time_ns),
+        "state": track.status.value,
+        "class": best_class(track.class_probabilities),
+        "probabilities": by_class(track.class_probabilities),
+        "score": round(track.score, 4),
+        "existence": round(track.existence, 4),
+        "space": "image",
+        "box": rounded(track.box, 2),
+        "velocity": rounded(track.velocity, 2),
+        "covariance": rounded(track.covariance, 4),
+        "latitude": None,
+        "longitude": None,
+        "altitude": None,
+        "enu": None,
+    }
+
+
+def track_json(sensor_id: str, track: ImageTrack, time_ns: int, first_ns: int) -> Json:
+    """A `Track` of an image track."""
+    return {
+        "id": public_track_id(sensor_id, track.track_id),
+        "sensor": sensor_id,
+        "sensors": [sensor_id],
+        "first_seen": rfc3339(first_ns),
+        "claimed_id": None,
+        "identity": "unknown",
+        **track_point_json(track, time_ns),
+    }
+
+
+def found_json(detections: Detections, index: int) -> Json:
+    """Class, score, box and scores of one detection; what it shares with its frame is left to the caller."""
+    class_scores = detections.class_scores[index].tolist()
+    return {
+        "class": best_class(class_scores),
+        "score": round(float(detections.scores[index]), 4),
+        "box": rounded(detections.boxes[index].tolist(), 2),
+        "scores": by_class(class_scores),
+    }
+
+
+def sensor_json(
+    sensor_id: str, spectrum: Band, source: str, health: SensorHealth, size: tuple[int, int] | None
+) -> Json:
+    """A `Sensor` that is a camera; `size` is width and height of its newest frame."""
+    width, height = size or (None, None)
+    return {
+        "id": sensor_id,
+        "kind": "camera",
+        "spectrum": spectrum,
+        "source": source,
+        "state": health.state.value,
+        "reason": health.reason,
+        "fps": round(health.fps, 2),
+        "frames_in": health.frames_in,
+        "processed": health.processed,
+        "dropped": dict(health.dropped),
+        "reconnects": health.reconnects,
+        "time_source": health.time_source,
+        "last_frame": rfc3339(health.last_frame_ns) if health.last_frame_ns else None,
+        "width": width,
+        "height": height,
+        "snapshot": f"/api/v1/sensors/{sensor_id}/snapshot.jpg",
+        "stream": f"/api/v1/sensors/{sensor_id}/stream.mjpg",
+    }
