@@ -1,0 +1,178 @@
+"""What is known of a source and what that makes of it: pure, every instant is an argument.
+
+Instants are nanoseconds of the monotonic clock, so that a step of the wall clock changes no state.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from models.types import TimeSource
+from service.types import SensorHealth, SensorState
+
+SECOND_NS = 1_000_000_000
+STALE_NS = SECOND_NS  # no frame for so long: late (three periods for a camera slower than 3 fps)
+STALL_NS = 5 * SECOND_NS  # … : the connection is given up and made anew
+DOWN_NS = 10 * SECOND_NS  # … : lost
+FIRST_FRAME_NS = 7 * SECOND_NS  # after the time allowed for opening: the wait for a key frame
+FROZEN_NS = 5 * SECOND_NS  # the same picture for so long
+STEADY_NS = 2 * SECOND_NS  # a connection that held for so long counts as recovered
+RATE_WINDOW_NS = 2 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What there is to know of a frame besides its pixels; `picture` is equal for equal pictures."""
+
+    time_ns: int
+    time_source: TimeSource
+    picture: int = 0
+
+
+class Tally:
+    """Counts what a source delivered."""
+
+    def __init__(self, sensor_id: str) -> None:
+        self.sensor_id = sensor_id
+        self.frames_in = 0
+        self.dropped: Counter[str] = Counter()
+        self._last: Arrival | None = None
+        self._recent: deque[int] = deque()
+        self._began_ns = 0
+
+    def frame(self, arrival: Arrival, now_ns: int, *, of: int = 1) -> None:
+        """One frame came; `of` counts it and those that were lost before it."""
+        if not self._recent:
+            self._began_ns = now_ns
+        self.frames_in += of
+        self._last = arrival
+        self._recent.append(now_ns)
+        self._forget(now_ns)
+
+    def fps(self, now_ns: int) -> float:
+        """Frames per second over the last two seconds."""
+        self._forget(now_ns)
+        span_ns = min(RATE_WINDOW_NS, now_ns - self._began_ns)
+        return len(self._recent) * SECOND_NS / span_ns if self._recent and span_ns > 0 else 0.0
+
+    def health(self, state: SensorState, reason: str, now_ns: int, reconnects: int = 0) -> SensorHealth:
+        return SensorHealth(
+            self.sensor_id,
+            state,
+            reason,
+            fps=round(self.fps(now_ns), 2),
+            frames_in=self.frames_in,
+            dropped={reason: count for reason, count in sorted(self.dropped.items()) if count},
+            time_source=self._last.time_source if self._last else "arrival",
+            last_frame_ns=self._last.time_ns if self._last else 0,
+            reconnects=reconnects,
+        )
+
+    def _forget(self, now_ns: int) -> None:
+        while self._recent and now_ns - self._recent[0] > RATE_WINDOW_NS:
+            self._recent.popleft()
+
+
+class LiveStatus:
+    """State of a live source, and when its connection is to be given up.
+
+    Args:
+        open_ns: how long opening may take.
+        now_ns: when the source was started.
+    """
+
+    def __init__(self, sensor_id: str, open_ns: int, now_ns: int) -> None:
+        self.tally = Tally(sensor_id)
+        self.reconnects = 0
+        self.clock_error_ns: int | None = None
+        self._first_frame_ns = open_ns + FIRST_FRAME_NS
+        self._began_ns = now_ns  # of this connection
+        self._sessions = 0
+        self._lost = ""  # why there is no connection, empty while there is one
+        self._first_ns: int | None = None  # of this connection
+        self._last_ns: int | None = None
+        self._period_ns = 0
+        self._picture = 0
+        self._same_since_ns = now_ns
+
+    def connect(self, now_ns: int) -> None:
+        """A connection is being made. What was wrong stays said until a frame comes."""
+        self.reconnects = self._sessions
+        self._sessions += 1
+        self._began_ns = now_ns
+        self._first_ns = None
+
+    def frame(self, arrival: Arrival, now_ns: int, *, of: int = 1) -> None:
+        self.tally.frame(arrival, now_ns, of=of)
+        if self._first_ns is None:
+            self._first_ns = now_ns
+        elif self._last_ns is not None:
+            self._period_ns += (now_ns - self._last_ns - self._period_ns) // 8
+        if arrival.picture != self._picture or self._lost:
+            self._picture, self._same_since_ns = arrival.picture, now_ns
+        self._last_ns = now_ns
+        self._lost = ""
+
+    def lose(self, reason: str) -> None:
+        """The connection is over."""
+        self._lost = reason
+
+    def steady(self, now_ns: int) -> bool:
+        """This connection has delivered for a while."""
+        return self._first_ns is not None and now_ns - self._first_ns >= STEADY_NS
+
+    def stalled(self, now_ns: int) -> str:
+        """Why this connection is to be given up; empty while it is not."""
+        if self._first_ns is None or self._last_ns is None:
+            waited_ns = now_ns - self._began_ns
+            return f"no picture within {_seconds(waited_ns)}" if waited_ns > self._first_frame_ns else ""
+        silent_ns = now_ns - self._last_ns
+        return f"no picture for {_seconds(silent_ns)}" if silent_ns > max(STALL_NS, 5 * self._period_ns) else ""
+
+    def health(self, now_ns: int) -> SensorHealth:
+        state, reason = self._state(now_ns)
+        return self.tally.health(state, reason, now_ns, self.reconnects)
+
+    def _state(self, now_ns: int) -> tuple[SensorState, str]:
+        if self._lost:
+            return SensorState.DOWN, f"{self._lost}; trying again"
+        if self._last_ns is None:
+            return SensorState.STARTING, ""
+        silent_ns = now_ns - self._last_ns
+        if silent_ns > DOWN_NS:
+            return SensorState.DOWN, f"no picture for {_seconds(silent_ns)}"
+        if silent_ns > max(STALE_NS, 3 * self._period_ns):
+            return SensorState.STALE, f"no picture for {_seconds(silent_ns)}"
+        if now_ns - self._same_since_ns >= FROZEN_NS:
+            return SensorState.FROZEN, f"the same picture for {_seconds(now_ns - self._same_since_ns)}"
+        return SensorState.ONLINE, self._clock_words()
+
+    def _clock_words(self) -> str:
+        if self.clock_error_ns is None:
+            return ""
+        side = "ahead" if self.clock_error_ns > 0 else "behind"
+        return f"its clock is {_seconds(abs(self.clock_error_ns))} {side} of ours, so frames are timed by arrival"
+
+
+class Backoff:
+    """Seconds to wait before the next try: 0.5 doubling to 30, each ±20 %, so that cameras do not come in step."""
+
+    FIRST_S = 0.5
+    LONGEST_S = 30.0
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+        self._base_s = self.FIRST_S
+
+    def next_s(self) -> float:
+        base_s, self._base_s = self._base_s, min(2 * self._base_s, self.LONGEST_S)
+        return base_s * self._random.uniform(0.8, 1.2)
+
+    def reset(self) -> None:
+        self._base_s = self.FIRST_S
+
+
+def _seconds(duration_ns: int) -> str:
+    return f"{duration_ns / SECOND_NS:.0f} s"
