@@ -47,11 +47,11 @@ def _place(right_deg: float, elevation_deg: float, ground_range_m: float) -> Vec
 
 def _drone(number: int, rng: np.random.Generator) -> Aircraft:
     """Flies rounds of five waypoints within the view, each drone in its own band of distance."""
-    near = (0.0, 36.0, 48.0, 62.0)[number]
+    near = (0.0, 28.0, 46.0, 64.0)[number]
     right = rng.permutation(np.linspace(-9.5, 9.5, 5)) + rng.uniform(-1.0, 1.0, 5)
-    up, away = rng.uniform(5.0, 12.5, 5), near + rng.uniform(0.0, 10.0, 5)
+    up, away = rng.uniform(5.0, 12.5, 5), near + rng.uniform(0.0, 14.0, 5)
     way = tuple(_place(float(r), float(u), float(d)) for r, u, d in zip(right, up, away, strict=True))
-    body = Quadcopter(diagonal_m=(0.0, 0.35, 0.45, 0.6)[number], reflectance=(0.0, 0.12, 0.8, 0.12)[number])
+    body = Quadcopter(diagonal_m=(0.0, 0.35, 0.45, 0.6)[number], reflectance=(0.0, 0.2, 0.8, 0.16)[number])
     return Aircraft(number, "drone", WaypointFlight(way, _LIMITS, phase_s=float(rng.uniform(0.0, 60.0))), body, 0.25)
 
 

@@ -22,7 +22,7 @@ from simulation.shapes import FloatArray, Part
 from simulation.world import Aircraft
 
 #: Contrast falls to 1/e over this distance of hazy air.
-HAZE_M = 15_000.0
+HAZE_M = 30_000.0
 #: What changes no pixel by this much is not in the truth; the faintest annotated birds of the clips make about 20.
 FAINTEST_LEVELS = 10.0
 _MARGIN_PX = 8
@@ -39,8 +39,8 @@ class Look:
         sharpen: strength of the camera's own sharpening of small detail.
         noise: sigma that changes from frame to frame, grey levels; `pattern` the part that stays.
         levels_per_heat: grey levels of a surface of heat 1 (infrared saturates on motors).
-        pad_px: how far the annotation's boxes reach beyond the visible target, each side, x and y: half the median
-            of the training clips (visible 21 × 17 px in all, infrared 9 × 7).
+        pad_drone_px, pad_other_px: how far the annotation's boxes reach beyond the visible target, each side, x and y:
+            half the median over the training clips of what a box has more than the target's pixels.
     """
 
     blur_px: float
@@ -48,12 +48,13 @@ class Look:
     noise: float
     pattern: float
     levels_per_heat: float
-    pad_px: tuple[float, float]
+    pad_drone_px: tuple[float, float]
+    pad_other_px: tuple[float, float]
 
 
 LOOKS: dict[Band, Look] = {
-    "visible": Look(0.55, 0.7, 0.25, 0.2, 0.0, (10.5, 8.6)),
-    "infrared": Look(0.6, 0.0, 0.35, 0.9, 700.0, (4.5, 3.3)),
+    "visible": Look(0.55, 0.7, 0.1, 0.1, 0.0, (10.5, 8.6), (11.0, 10.3)),
+    "infrared": Look(0.72, 0.0, 0.25, 0.9, 700.0, (4.5, 3.3), (4.8, 4.6)),
 }
 
 
@@ -152,11 +153,18 @@ class Renderer:
         x1, y1 = patch.column + int(columns.max()) + 1, patch.row + int(rows.max()) + 1
         extent = (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
         return Truth(
-            craft.object_id, craft.class_name, self._pad(extent), extent, float(cover.sum()), contrast, range_m
+            craft.object_id,
+            craft.class_name,
+            self._pad(extent, craft.class_name),
+            extent,
+            float(cover.sum()),
+            contrast,
+            range_m,
         )
 
-    def _pad(self, extent: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        (x, y, width, height), (pad_x, pad_y) = extent, self._look.pad_px
+    def _pad(self, extent: tuple[float, float, float, float], class_name: str) -> tuple[float, float, float, float]:
+        x, y, width, height = extent
+        pad_x, pad_y = self._look.pad_drone_px if class_name == "drone" else self._look.pad_other_px
         left, top = max(x - pad_x, 0.0), max(y - pad_y, 0.0)
         right = min(x + width + pad_x, float(self.camera.model.width))
         bottom = min(y + height + pad_y, float(self.camera.model.height))

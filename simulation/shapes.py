@@ -54,11 +54,11 @@ class Quadcopter:
 
     Attributes:
         diagonal_m: motor to motor across the middle.
-        reflectance: of its shell: 0.1 is black, 0.9 a white one in the sun.
+        reflectance: of its shell: 0.2 is black against the light, 0.9 a white one in the sun.
     """
 
     diagonal_m: float
-    reflectance: float = 0.12
+    reflectance: float = 0.2
 
     def parts(self, time_s: float) -> tuple[Part, ...]:
         """The same at any time: its rotors are a blur."""
@@ -103,7 +103,7 @@ class Bird:
     flap_hz: float = 4.0
     glide_s: float = 5.0
     phase: float = 0.0
-    reflectance: float = 0.12
+    reflectance: float = 0.22
 
     def wing_angles(self, time_s: float) -> tuple[float, float]:
         """Dihedral of the inner and outer wing, radians; the outer one lags a quarter of a beat."""
@@ -113,7 +113,7 @@ class Bird:
 
     def parts(self, time_s: float) -> tuple[Part, ...]:
         """Body, tail and two jointed wings at `time_s`."""
-        feather, flesh = Paint(self.reflectance, 0.2), Paint(self.reflectance, 0.45)
+        feather, flesh = Paint(self.reflectance, 0.25), Paint(self.reflectance, 0.55)
         inner, outer = self.wing_angles(time_s)
         wings = [panel for side in (1.0, -1.0) for panel in self._wing(side, inner, outer, feather)]
         body = _stroke((0.22, 0.0, 0.0), (-0.16, 0.0, 0.0), 0.13, flesh, self.wingspan_m)
@@ -137,7 +137,7 @@ class Airliner:
     """An aeroplane with swept wings, tail and two hot engines."""
 
     length_m: float
-    reflectance: float = 0.85
+    reflectance: float = 0.95
 
     def parts(self, time_s: float) -> tuple[Part, ...]:
         """The same at any time."""
@@ -145,7 +145,7 @@ class Airliner:
 
     @cached_property
     def _parts(self) -> tuple[Part, ...]:
-        skin, scale = Paint(self.reflectance, 0.3), self.length_m
+        skin, scale = Paint(self.reflectance, 0.7), self.length_m
         parts = [_stroke((0.5, 0.0, 0.0), (-0.5, 0.0, 0.02), 0.1, skin, scale)]
         fin = [(-0.34, 0.0, 0.03), (-0.5, 0.0, 0.03), (-0.52, 0.0, 0.19), (-0.44, 0.0, 0.19)]
         parts.append(_plate(fin, skin, scale))
