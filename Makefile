@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSOLE := service/web/dist/index.html
 CONSOLE_SOURCES := $(shell find service/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name '*.pyc')
-BENCHMARKS := $(filter-out benchmarks/__init__.py benchmarks/_%,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(shell grep -l __main__ benchmarks/*.py)
 
 PYTHON ?=
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
