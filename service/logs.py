@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from urllib.parse import quote, quote_plus, unquote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from fusion.sensors.camera.config import CameraConfig
 
 HIDDEN = "***"
 MIN_SECRET = 3  # a shorter value would hide half the log and is no secret
@@ -32,6 +35,20 @@ class Redactor:
         for spelling in self._spellings:
             text = text.replace(spelling, HIDDEN)
         return text
+
+
+def secrets_of(cameras: Iterable[CameraConfig]) -> set[str]:
+    """What must never be shown of the cameras' URLs: user and password, the values of the query, the URL as a whole."""
+    urls = [camera.source.reveal() for camera in cameras if camera.source.kind == "url"]
+    return {secret for url in urls for secret in _secrets_of_url(url)}
+
+
+def _secrets_of_url(url: str) -> set[str]:
+    rest = url.partition("://")[2]
+    user = rest.rpartition("@")[0]
+    query = re.split(r"[?&;#]", url)[1:]
+    values = {each.partition("=")[2] for each in query}
+    return {url, rest, user, user.partition(":")[2], *values} - {""}
 
 
 def _spellings(secret: str) -> set[str]:

@@ -27,17 +27,21 @@ TICK = Fraction(1, 90_000)  # of video time
 
 @contextmanager
 def partial_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is `path` once all went well, and `path.partial` until then and if not.
+    """A file that is `path` once all went well, and `path.partial` until then and if not, unless it is empty.
 
     Raises:
         OSError: the folder is missing or may not be written.
     """
     partial = partial_name(path)
-    with partial.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        if partial.exists() and partial.stat().st_size == 0:
+            partial.unlink()
 
 
 def partial_name(path: Path) -> Path:

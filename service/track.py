@@ -20,7 +20,7 @@ from fusion.sensors.camera.source import SourceError, open_source
 from models.types import Band, Detections, Frame
 from service.detection import BatchDetector, load
 from service.mot import read_detections
-from service.outputs import Header, JsonLines, MotFile, VideoFile, Writer, partial_file
+from service.outputs import Header, JsonLines, MotFile, VideoFile, Writer, partial_file, partial_name
 from service.settings import DetectorSettings
 from service.stage import TrackerStage
 from tracking.image_tracker import ImageTracker
@@ -90,13 +90,38 @@ def track(request: Request, now_ns: Callable[[], int], progress: Progress) -> No
     """
     _check(request)
     load_once = _Loader(request.band, request.detector)
-    with ExitStack() as files:
-        writers = _writers(request, files)
-        for address in request.sources:
-            with ExitStack() as opened:
-                recording = _open(address, request, load_once, now_ns, opened)
-                progress.begin(str(address), recording.frames)
-                _run(recording, writers, progress)
+    try:
+        with ExitStack() as files:
+            writers = _writers(request, files)
+            for address in request.sources:
+                _track_one(address, request, load_once, now_ns, writers, progress)
+    except SourceError as error:
+        raise SourceError(f"{error}{_left_behind(request, progress.frames)}") from None
+
+
+def _track_one(
+    address: SourceAddress,
+    request: Request,
+    detector: _Loader,
+    now_ns: Callable[[], int],
+    writers: Sequence[Writer],
+    progress: Progress,
+) -> None:
+    with ExitStack() as opened:
+        recording = _open(address, request, detector, now_ns, opened)
+        progress.begin(str(address), recording.frames)
+        try:
+            _run(recording, writers, progress)
+        except KeyboardInterrupt:
+            if not address.live:  # a live source has no other end
+                raise
+
+
+def _left_behind(request: Request, frames: int) -> str:
+    files = [path for path in (request.jsonl, request.mot, request.video) if path not in (None, STANDARD_OUTPUT)]
+    if not frames or not files:
+        return ""
+    return f"; the {frames} frames before that are in {', '.join(str(partial_name(path)) for path in files)}"
 
 
 def _check(request: Request) -> None:

@@ -1,0 +1,309 @@
+"""The command `deeplomatics`. Status 0: done, 1: the work failed, 2: the call was wrong; errors are one sentence.
+
+Each command imports what it needs when it is called: `--help` answers at once, and torch, which takes seconds, is
+loaded only by those who detect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from click.exceptions import ClickException
+
+if TYPE_CHECKING:
+    from fusion.sensors.address import SourceAddress
+    from fusion.sensors.camera.config import CameraConfig
+    from service.pipeline import MakeCapture
+    from service.settings import Settings
+
+app = typer.Typer(
+    name="deeplomatics",
+    help="See and locate drones: from cameras and recordings to live tracks.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Band(StrEnum):
+    VISIBLE = "visible"
+    INFRARED = "infrared"
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class CallError(Exception):
+    """The call was wrong; one plain sentence with the mend."""
+
+
+def main() -> NoReturn:
+    """Entry point: runs a command and turns what went wrong into one sentence and a status."""
+    try:
+        status = app(standalone_mode=False)
+    except ClickException as error:
+        status = _fail(error.format_message(), 2)
+    except CallError as error:
+        status = _fail(str(error), 2)
+    except typer.Abort:
+        status = _fail("stopped", 1)
+    except _failures() as error:
+        status = _fail(_sentence(error), 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"deeplomatics: {sentence}", file=sys.stderr)
+    return status
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What the work itself may fail with. Only modules that are loaded can have raised."""
+    names = (
+        ("fusion.sensors.camera.source", "SourceError"),
+        ("models.halmstad", "DatasetError"),
+        ("models.infer", "WeightsError"),
+        ("service.mot", "MotError"),
+        ("service.server", "PortError"),
+        ("service.store", "StoreError"),
+    )
+    return (OSError, *(getattr(sys.modules[module], name) for module, name in names if module in sys.modules))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
+    return str(error)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("deeplomatics"))
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+Sources = Annotated[list[str], typer.Option("--source", help="File, folder of images, URL or camera number.")]
+Sensors = Annotated[
+    list[Band], typer.Option("--sensor", help="What it sees in: once for all sources, or once for each in order.")
+]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one. [8000]")]
+Host = Annotated[str | None, typer.Option(help="Address to serve on: of this machine only. [127.0.0.1]")]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the store.", file_okay=False)]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the detector runs.")]
+
+
+@app.command()
+def demo(host: Host = None, port: Port = None, data: DataFolder = None, device: DeviceOption = Device.AUTO) -> None:
+    """A simulated site, live, with the console in the browser.
+
+    Example: deeplomatics demo
+    """
+    from service.demo import Demo
+
+    site = Demo()
+    options = {"host": host, "port": port, "data_folder": data, "cameras": site.cameras()}
+    _serve(_settings(options, device), site.make_capture)
+
+
+@app.command()
+def serve(
+    source: Sources = [],  # noqa: B006 (typer copies it)
+    sensor: Sensors = [],  # noqa: B006
+    loop: Annotated[bool, typer.Option("--loop", help="Files begin again when they end.")] = False,
+    host: Host = None,
+    port: Port = None,
+    data: DataFolder = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Cameras and recordings, live, with the console in the browser.
+
+    Example: deeplomatics serve --source rtsp://camera.local/stream --sensor infrared
+    """
+    if not source:
+        raise CallError("nothing to serve: name a camera or a recording with --source, or try `deeplomatics demo`")
+    options = {"host": host, "port": port, "data_folder": data, "cameras": _cameras(source, sensor, loop)}
+    _serve(_settings(options, device), None)
+
+
+def _serve(settings: Settings, make_capture: MakeCapture | None) -> None:
+    from service import server
+
+    listener = server.listen(settings.host, settings.port)  # before the slow part: a taken port is told at once
+    from service import logs
+    from service.api import create_app
+    from service.pipeline import Pipeline
+
+    logs.configure(settings.log_format, settings.log_level, logs.secrets_of(settings.cameras))
+    address = server.address_of(listener)
+    with server.ended_by_signal(), Pipeline(settings, make_capture=make_capture) as pipeline:
+        server.run(create_app(pipeline), listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
+
+
+def _settings(options: dict[str, Any], device: Device) -> Settings:
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if device is not Device.AUTO:
+        given["detector"] = {"device": device.value}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise CallError(first["msg"].removeprefix("Value error, ")) from None
+
+
+def _address(text: str) -> SourceAddress:
+    """A source as given in the call. A name that is not there is a wrong call, not a camera that failed."""
+    from fusion.sensors.address import SourceAddress
+
+    try:
+        address = SourceAddress(text)
+    except ValueError as error:
+        raise CallError(f"a source cannot be used: {error}") from None
+    if address.kind == "path" and not Path(address.reveal()).exists():
+        raise CallError(f"there is no file, folder or device {address}: check the name")
+    return address
+
+
+def _cameras(sources: list[str], sensors: list[Band], loop: bool) -> tuple[CameraConfig, ...]:
+    """One camera per source, named after its file or by its number."""
+    from fusion.sensors.camera.config import CameraConfig
+
+    bands = sensors * len(sources) if len(sensors) == 1 else sensors or [Band.VISIBLE] * len(sources)
+    if len(bands) != len(sources):
+        raise CallError("give --sensor once for all sources, or once for each of them in the same order")
+    addresses = [_address(text) for text in sources]
+    names = _names(addresses)
+    return tuple(
+        CameraConfig(id=name, source=address, spectrum=band.value, loop=loop)
+        for name, address, band in zip(names, addresses, bands, strict=True)
+    )
+
+
+def _names(addresses: list[SourceAddress]) -> list[str]:
+    """Ids: a file's or folder's own name as far as an id may hold it, else `camera-N`; no name twice."""
+    names: list[str] = []
+    for number, address in enumerate(addresses, 1):
+        stem = Path(address.reveal()).stem if address.kind == "path" else ""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:48].strip("-_") or f"camera-{number}"
+        names.append(name if name not in names else f"{name}-{number}")
+    return names
+
+
+OutputFile = Annotated[Path | None, typer.Option("--output", help="JSON lines; `-` is standard output. [-]")]
+MotFile = Annotated[Path | None, typer.Option("--mot", help="Tracks as MOTChallenge reads them.")]
+VideoFile = Annotated[Path | None, typer.Option("--video", help="MP4 with the tracks drawn in.")]
+Fps = Annotated[float | None, typer.Option("--fps", min=0.001, max=1000, help="Of a det.txt or a folder of images.")]
+
+
+@app.command()
+def track(
+    source: Annotated[list[str], typer.Argument(help="Video, folder of images, URL, or a MOTChallenge det.txt.")],
+    sensor: Annotated[Band, typer.Option("--sensor", help="What the camera sees in.")] = Band.VISIBLE,
+    output: OutputFile = None,
+    mot: MotFile = None,
+    video: VideoFile = None,
+    fps: Fps = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """A recording through detector and tracker: every frame, as fast as the machine can.
+
+    Example: deeplomatics track flight.mp4 --sensor infrared --output flight.jsonl --video boxes.mp4
+    """
+    addresses = [_address(text) for text in source]
+    from service.clock import SystemClock
+    from service.progress import shown
+    from service.settings import DetectorSettings
+    from service.track import STANDARD_OUTPUT, Request, RequestError
+    from service.track import track as run
+
+    if output is None and mot is None and video is None:
+        output = STANDARD_OUTPUT
+    detector = DetectorSettings(device=device.value, threads=os.cpu_count() or 1)
+    request = Request(addresses, sensor.value, detector, fps, output, mot, video)
+    try:
+        with shown() as progress:
+            run(request, SystemClock().now_ns, progress)
+    except RequestError as error:
+        raise CallError(str(error)) from None
+
+
+train_app = typer.Typer(help="Train a network on recordings.", no_args_is_help=True, rich_markup_mode=None)
+evaluate_app = typer.Typer(help="The metrics of the field.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of the recordings.", exists=True, file_okay=False)]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON too.")]
+Split = Annotated[str, typer.Option("--split", help="train, val or test.")]
+
+
+@train_app.command("detector")
+def train_detector(
+    data: Data,
+    recipe: Annotated[str, typer.Option("--recipe", help="Which one; it names the weights.")] = "infrared",
+    work: Annotated[Path, typer.Option("--work", help="For the checkpoint and the cache.")] = Path("out/train"),
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Train the detector; an interrupted run goes on where it was.
+
+    Example: deeplomatics train detector --data recordings --recipe infrared
+    """
+    from models.train import RECIPES
+    from models.train import train as run
+
+    if recipe not in RECIPES:
+        raise CallError(f"there is no recipe {recipe!r}: give one of {', '.join(RECIPES)}")
+    print(f"weights written to {run(recipe, data, work, device.value)}")
+
+
+@evaluate_app.command("detector")
+def evaluate_detector(
+    data: Data,
+    split: Split = "test",
+    json_file: Json = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Other weights than the shipped ones.")] = None,
+    sensor: Annotated[list[Band], typer.Option("--sensor", help="One band only.")] = [],  # noqa: B006
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Precision, recall, F1 and average precision of the detector, per class and band.
+
+    Example: deeplomatics evaluate detector --data recordings --split test --json figures.json
+    """
+    from models.evaluate import evaluate
+
+    bands = [band.value for band in sensor or Band]
+    _report(evaluate(data, split, bands, device.value, weights, os.cpu_count() or 1), json_file)
+
+
+def _report(figures: dict[str, Any], json_file: Path | None) -> None:
+    from service.report import show
+
+    show(figures)
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
