@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSOLE := service/web/dist/index.html
 CONSOLE_SOURCES := $(shell find service/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name '*.pyc')
-BENCHMARKS := $(shell grep -l __main__ benchmarks/*.py)
+# A script that is a benchmark by itself says how it is called.
+BENCHMARKS := $(shell grep -l 'python -m benchmarks\.' benchmarks/*.py)
 
 PYTHON ?=
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python

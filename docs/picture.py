@@ -14,7 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
 
@@ -43,16 +46,15 @@ def take(address: str, browser_path: str) -> None:
         browser.close()
 
 
-def wait_for(port: int, service: subprocess.Popen[bytes]) -> None:
-    """Until the service answers; raises TimeoutError when it does not, or ends."""
+def wait_for(address: str, service: subprocess.Popen[bytes]) -> None:
+    """Until the service answers; raises TimeoutError when it does not, or has ended."""
     for _ in range(READY_S):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        with suppress(URLError, TimeoutError), urlopen(f"{address}/healthz", timeout=2.0):
+            return
         if service.poll() is not None:
             break
         time.sleep(1.0)
-    raise TimeoutError(f"no service on port {port}: see what it said above")
+    raise TimeoutError(f"no answer at {address}: see what the service said above")
 
 
 def main() -> int:
@@ -61,12 +63,13 @@ def main() -> int:
         print("No Chromium found: install the package `chromium`, then call this again.", file=sys.stderr)
         return 1
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as data:
         settings = os.environ | {"DEEPLOMATICS_PORT": str(port), "DEEPLOMATICS_DATA_FOLDER": data}
         with subprocess.Popen([COMMAND, "demo"], env=settings, stdout=subprocess.DEVNULL) as service:
             try:
-                wait_for(port, service)
-                take(f"http://127.0.0.1:{port}", browser)
+                wait_for(address, service)
+                take(address, browser)
             finally:
                 service.terminate()
     print(f"{OUTPUT} is made")
