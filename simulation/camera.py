@@ -38,6 +38,16 @@ class Camera:
         seen = rotate(self.enu_to_camera, points_enu_m - self.position_m)
         return seen, self.model.project(seen)
 
+    def may_see(self, centre_enu_m: FloatArray, radius_m: float) -> bool:
+        """Whether a ball could reach into the picture; quick, and generous at the edges (room for distortion)."""
+        x, y, z = (float(v) for v in rotate(self.enu_to_camera, centre_enu_m - self.position_m))
+        if z <= radius_m:
+            return False
+        model, spread = self.model, 1.5 * radius_m / (z - radius_m)
+        half_width, half_height = max(model.cx, model.width - model.cx), max(model.cy, model.height - model.cy)
+        across, down = model.fx * (abs(x) / z - spread), model.fy * (abs(y) / z - spread)
+        return across < 1.2 * half_width and down < 1.2 * half_height
+
     def see_directions(self, directions_enu: FloatArray) -> Projection:
         """Pixels of points infinitely far away along ENU directions [..., 3]."""
         return self.model.project(rotate(self.enu_to_camera, directions_enu))

@@ -20,12 +20,12 @@ _AZIMUTH_DEG = 20.0
 _LIMITS = Limits(speed=4.0, acceleration=2.0, jerk=4.0)
 
 
-def demo_scene(seed: int = 7) -> Scene:
-    """The same scene for the same seed; other seeds move the birds, the routes and the trees."""
+def demo_scene(seed: int = 7, epoch_ns: int = 0) -> Scene:
+    """The same scene for the same seed, begun at `epoch_ns` UTC; other seeds move birds, routes and trees."""
     rng = np.random.default_rng(seed)
     drones = [_drone(number, rng) for number in (1, 2, 3)]
     birds = [_bird(number, rng) for number in range(11, 17)]
-    return Scene(_cameras(), [*drones, *birds, _airliner(21)], Landscape(seed))
+    return Scene(_cameras(), [*drones, *birds, _airliner(21)], Landscape(seed), epoch_ns)
 
 
 def _cameras() -> tuple[Camera, Camera]:

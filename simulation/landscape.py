@@ -173,16 +173,16 @@ class Backdrop:
     foreground: Image
     drift_px_s: float
 
-    def at(self, time_s: float) -> Image:
-        """Float32 [H, W, C] at `time_s`, grey levels before noise."""
+    def write(self, time_s: float, out: Image) -> None:
+        """The picture at `time_s` into `out`, float32 [H, W, C]: grey levels before noise."""
         width = self.still.shape[1]
         whole, part = divmod(time_s * self.drift_px_s % (self.cover.shape[1] - width - 1), 1.0)
         first = int(whole)
         near, far = self.cover[:, first : first + width], self.cover[:, first + 1 : first + 1 + width]
         cover = cv2.addWeighted(near, 1.0 - part, far, part, 0.0)
-        spread = cv2.merge([cover] * self.still.shape[2]).reshape(self.still.shape)
-        moving = np.asarray(cv2.multiply(spread, self.cloud), dtype=np.float32)
-        return moving.reshape(self.still.shape) + self.still
+        for channel in range(out.shape[2]):
+            out[..., channel] = cover * self.cloud[..., channel]
+        out += self.still
 
 
 def paint_backdrop(landscape: Landscape, camera: Camera) -> Backdrop:

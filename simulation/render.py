@@ -7,6 +7,7 @@ of time: the same camera, seed and time give the same bytes.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from simulation.world import Aircraft
 HAZE_M = 30_000.0
 #: What changes no pixel by this much is not in the truth; the faintest annotated birds of the clips make about 20.
 FAINTEST_LEVELS = 10.0
-_MARGIN_PX = 8
+_CLOUD_STEPS_PER_S = 10
+_MARGIN_PX = 7
 _SHIFT = 4
-_LARGEST_PATCH_PX = 2048
+_LARGEST_TARGET_PX = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,12 @@ class Renderer:
         self._seed = (landscape.seed, zlib.crc32(camera.sensor_id.encode()))
         self._backdrop = self._with_pattern(paint_backdrop(landscape, camera))
         self._noise = self._noise_tile()
+        self._sky, self._picture = np.empty_like(self._backdrop.still), np.empty_like(self._backdrop.still)
+        self._cloud_step = -1
 
     def render(self, aircraft: Sequence[Aircraft], time_s: float) -> tuple[NDArray[np.uint8], tuple[Truth, ...]]:
         """Pixels [H, W, C] (BGR, or one channel) at `time_s` ≥ 0, and the truth in them, the farthest first."""
-        picture = self._backdrop.at(time_s)
+        picture = self._background(time_s)
         truths = []
         for range_m, craft, patch in self._targets(aircraft, time_s):
             contrast = self._blend(picture, patch, range_m)
@@ -109,15 +113,25 @@ class Renderer:
                 truths.append(self._truth(craft, patch, range_m, contrast))
         return self._expose(picture, time_s), tuple(truths)
 
+    def _background(self, time_s: float) -> Image:
+        """The backdrop to draw on; its clouds move ten times a second, by less than a pixel."""
+        step = math.floor(time_s * _CLOUD_STEPS_PER_S)
+        if step != self._cloud_step:
+            self._backdrop.write(step / _CLOUD_STEPS_PER_S, self._sky)
+            self._cloud_step = step
+        np.copyto(self._picture, self._sky)
+        return self._picture
+
     def _targets(self, aircraft: Sequence[Aircraft], time_s: float) -> list[tuple[float, Aircraft, _Patch]]:
         """All that is in view, the farthest first."""
         found = []
         for craft in aircraft:
             state = craft.trajectory.at(time_s)
-            separation = state.position - self.camera.position_m
-            range_m = float(np.sqrt(np.sum(separation * separation)))
+            if not self.camera.may_see(state.position, craft.body.radius_m):
+                continue
             patch = _draw(self.camera, craft.body.parts(time_s), state.position, craft.attitude(state))
             if patch is not None:
+                range_m = math.dist(state.position, self.camera.position_m)
                 found.append((range_m, craft, self._occlude(patch, range_m)))
         return sorted(found, key=lambda item: (-item[0], item[1].object_id))
 
@@ -204,11 +218,12 @@ def _draw(camera: Camera, parts: Sequence[Part], position: FloatArray, body_to_e
     seen, (pixels, _, valid) = camera.see_points(position + corners @ body_to_enu.T)
     if not bool(np.all(valid)):
         return None
-    low = np.floor(pixels.min(axis=0)).astype(int) - _MARGIN_PX
-    high = np.ceil(pixels.max(axis=0)).astype(int) + _MARGIN_PX
+    stroke_px = max(part.width_m for part in parts) * camera.model.fx / float(seen[:, 2].min())
+    low = np.floor(pixels.min(axis=0) - stroke_px).astype(int)
+    high = np.ceil(pixels.max(axis=0) + stroke_px).astype(int)
     size = high - low
     edge = np.array((camera.model.width, camera.model.height))
-    if bool(np.any(high <= 0) or np.any(low >= edge)) or int(size.max()) > _LARGEST_PATCH_PX:
+    if bool(np.any(high <= 0) or np.any(low >= edge)) or int(size.max()) > _LARGEST_TARGET_PX:
         return None
     fine = 8 if size.max() <= 96 else 4 if size.max() <= 384 else 1
     canvas = np.zeros((int(size[1]) * fine, int(size[0]) * fine, 3), np.uint8)
@@ -217,8 +232,10 @@ def _draw(camera: Camera, parts: Sequence[Part], position: FloatArray, body_to_e
         paint = part.paint
         colour = tuple(255.0 * paint.opacity * v for v in (1.0, paint.reflectance, paint.heat))
         cv2.fillConvexPoly(canvas, outline, colour, shift=_SHIFT)
-    layers = cv2.resize(canvas, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
-    return _Patch(int(low[0]), int(low[1]), layers.astype(np.float32) / 255.0)
+    layers = cv2.resize(canvas, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    # Room for the blur around it.
+    layers = np.pad(layers, ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)))
+    return _Patch(int(low[0]) - _MARGIN_PX, int(low[1]) - _MARGIN_PX, layers)
 
 
 def _outlines(parts: Sequence[Part], points: FloatArray, px_per_m: FloatArray) -> list[NDArray[np.int32]]:

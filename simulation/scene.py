@@ -24,41 +24,53 @@ class Shot:
 
 
 class Scene:
-    """Cameras and aircraft over one landscape. Endless, and any frame may be asked for at any time.
+    """Cameras and aircraft over one landscape. Endless, and any moment may be asked for first.
+
+    Args:
+        epoch_ns: UTC nanoseconds at which the world's clock stood at zero. All cameras see one and the same world.
 
     Raises:
         ValueError: two cameras or two aircraft with the same id.
     """
 
-    def __init__(self, cameras: Sequence[Camera], aircraft: Sequence[Aircraft], landscape: Landscape) -> None:
+    def __init__(
+        self, cameras: Sequence[Camera], aircraft: Sequence[Aircraft], landscape: Landscape, epoch_ns: int = 0
+    ) -> None:
         if len({c.sensor_id for c in cameras}) < len(cameras) or len({a.object_id for a in aircraft}) < len(aircraft):
             raise ValueError("every camera and every aircraft of a scene needs an id of its own")
         self.cameras = {camera.sensor_id: camera for camera in cameras}
         self.aircraft = tuple(aircraft)
         self.landscape = landscape
+        self.epoch_ns = epoch_ns
         self._renderers: dict[str, Renderer] = {}
 
-    def shot(self, sensor_id: str, sequence: int, *, epoch_ns: int = 0) -> Shot:
-        """Frame number `sequence` of a camera whose frame 0 was taken at `epoch_ns`, UTC nanoseconds.
+    def paint(self) -> None:
+        """Paint every camera's backdrop now (about a second each), rather than with its first frame."""
+        for camera in self.cameras.values():
+            self._renderer(camera)
 
-        A slow consumer skips ahead by asking for a later number. Not safe from several threads at once for one camera.
+    def shot(self, sensor_id: str, time_ns: int, sequence: int = 0) -> Shot:
+        """What a camera sees at `time_ns` ≥ `epoch_ns`. One camera is not to be asked from two threads at once.
 
         Raises:
             KeyError: no such camera.
+            ValueError: before the world began.
         """
+        if time_ns < self.epoch_ns:
+            raise ValueError(f"the scene begins at {self.epoch_ns} ns, and {time_ns} ns is before that")
         camera = self.cameras[sensor_id]
-        elapsed_ns = round(sequence * _NS / camera.rate_hz)
-        pixels, truth = self._renderer(camera).render(self.aircraft, elapsed_ns / _NS)
-        frame = Frame(sensor_id, epoch_ns + elapsed_ns, sequence, camera.band, pixels, time_source="simulated")
-        return Shot(frame, truth)
+        pixels, truth = self._renderer(camera).render(self.aircraft, (time_ns - self.epoch_ns) / _NS)
+        return Shot(Frame(sensor_id, time_ns, sequence, camera.band, pixels, time_source="simulated"), truth)
 
-    def shots(self, sensor_id: str, *, epoch_ns: int = 0) -> Iterator[Shot]:
-        """All frames of a camera, without end, as fast as they are asked for."""
-        return (self.shot(sensor_id, sequence, epoch_ns=epoch_ns) for sequence in count())
+    def shots(self, sensor_id: str, start_ns: int | None = None) -> Iterator[Shot]:
+        """A camera's frames with their truth, without end, from `start_ns` (default: the scene's epoch)."""
+        first_ns = self.epoch_ns if start_ns is None else start_ns
+        rate_hz = self.cameras[sensor_id].rate_hz
+        return (self.shot(sensor_id, first_ns + round(n * _NS / rate_hz), n) for n in count())
 
-    def frames(self, sensor_id: str, *, epoch_ns: int = 0) -> Iterator[Frame]:
+    def frames(self, sensor_id: str, start_ns: int | None = None) -> Iterator[Frame]:
         """The same without the truth: what a detector may know."""
-        return (shot.frame for shot in self.shots(sensor_id, epoch_ns=epoch_ns))
+        return (shot.frame for shot in self.shots(sensor_id, start_ns))
 
     def _renderer(self, camera: Camera) -> Renderer:
         """Painted at first use, so that a scene costs nothing until it is looked at."""

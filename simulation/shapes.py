@@ -35,7 +35,10 @@ class Part:
 
 
 class Body(Protocol):
-    """The parts of a thing at a moment, those behind first."""
+    """The parts of a thing at a moment, those behind first, none further than `radius_m` from its middle."""
+
+    @property
+    def radius_m(self) -> float: ...
 
     def parts(self, time_s: float) -> tuple[Part, ...]: ...
 
@@ -59,6 +62,10 @@ class Quadcopter:
 
     diagonal_m: float
     reflectance: float = 0.2
+
+    @property
+    def radius_m(self) -> float:
+        return 0.8 * self.diagonal_m
 
     def parts(self, time_s: float) -> tuple[Part, ...]:
         """The same at any time: its rotors are a blur."""
@@ -105,6 +112,10 @@ class Bird:
     phase: float = 0.0
     reflectance: float = 0.22
 
+    @property
+    def radius_m(self) -> float:
+        return 0.7 * self.wingspan_m
+
     def wing_angles(self, time_s: float) -> tuple[float, float]:
         """Dihedral of the inner and outer wing, radians; the outer one lags a quarter of a beat."""
         effort = 0.5 + 0.5 * math.tanh(3.0 * math.sin(2.0 * math.pi * (time_s / self.glide_s + self.phase)) + 1.0)
@@ -138,6 +149,10 @@ class Airliner:
 
     length_m: float
     reflectance: float = 0.95
+
+    @property
+    def radius_m(self) -> float:
+        return 0.7 * self.length_m
 
     def parts(self, time_s: float) -> tuple[Part, ...]:
         """The same at any time."""
