@@ -130,15 +130,12 @@ class Sampler:
         return (slice(low[1], high[1]), slice(low[0], high[0])), moved
 
     def _crop(self, spatial: np.ndarray, warp: np.ndarray) -> np.ndarray:
-        stack = np.ascontiguousarray(np.moveaxis(spatial, 0, -1))
-        size = (self.size, self.size)
-        # OpenCV warps at most four channels at once.
-        parts = [
-            cv2.warpAffine(stack[:, :, i : i + 3], warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for i in range(0, stack.shape[2], 3)
-        ]
-        whole = np.concatenate([p if p.ndim == 3 else p[:, :, None] for p in parts], 2)
-        return np.moveaxis(whole, -1, 0)
+        out = np.empty((len(spatial), self.size, self.size), np.uint8)
+        for plane, warped in zip(spatial, out, strict=True):
+            cv2.warpAffine(
+                plane, warp, warped.shape, dst=warped, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+        return out
 
     def _degrade(self, spatial: np.ndarray, earlier: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         """Gain, offset, noise, blur and, in infrared, polarity: the same for all pictures but the noise."""
@@ -154,15 +151,17 @@ class Sampler:
         ]
 
     def _shade(self, spatial: np.ndarray, gain: float, offset: float, blur: bool, noise: float) -> np.ndarray:
-        brightness = spatial[:4] if len(spatial) > 1 else spatial
-        level = float(brightness[:, ::4, ::4].mean())
-        shaded = (brightness.astype(np.float32) - level) * gain + level + offset
-        if blur:
-            shaded = np.stack([cv2.GaussianBlur(plane, (3, 3), 0) for plane in shaded])
-        if noise:
-            shaded += noise * self.random.standard_normal(shaded.shape, dtype=np.float32)
         out = spatial.copy()
-        out[: len(shaded)] = np.clip(shaded, 0, 255)
+        brightness = out[:4] if len(out) > 1 else out  # chroma stays
+        level = float(brightness[:, ::4, ::4].mean())
+        shades = np.clip((np.arange(256) - level) * gain + level + offset, 0, 255).astype(np.uint8)
+        for plane in brightness:
+            cv2.LUT(plane, shades, dst=plane)
+            if blur:
+                cv2.GaussianBlur(plane, (3, 3), 0, dst=plane)
+        if noise:
+            grain = noise * self.random.standard_normal(brightness.shape, dtype=np.float32)
+            brightness[:] = np.clip(brightness + grain, 0, 255)
         return out
 
 

@@ -42,7 +42,7 @@ class Recipe:
     """Everything that decides what is learned, besides the data."""
 
     band: Band
-    steps: int = 10000
+    steps: int = 5600
     batch: int = 32
     crop: int = 128
     rate: float = 2.5e-3
