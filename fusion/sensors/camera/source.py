@@ -35,6 +35,8 @@ MAX_UNREADABLE = 300  # packets in a row: 10 s at 30 fps
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOLDER_FPS = 30.0
 
+Words = tuple[tuple[type[BaseException], str], ...]
+
 _FILE_FORMATS = (
     "mov,mp4,m4a,3gp,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,flv,mjpeg,asf,ogg,gif,mxf,dhav,"
     "yuv4mpegpipe,image2,jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe"
@@ -235,15 +237,15 @@ class RecordedVideo(_Video):
         self._check_whole(packets, sequence)
 
     def _check_whole(self, packets: int, pictures: int) -> None:
-        if pictures == 0:
-            raise SourceError(
-                f"{self._config.source} holds no picture that can be read: it is damaged, or its pictures are larger "
-                f"than {MAX_SIDE} x {MAX_SIDE} or {MAX_PIXELS // 1_000_000} megapixels"
-            )
         if packets < self._stream.frames:
             raise SourceError(
                 f"{self._config.source} is cut short: it promises {self._stream.frames} pictures and holds "
                 f"{pictures}; copy it again from where it was recorded"
+            )
+        if pictures == 0:
+            raise SourceError(
+                f"{self._config.source} holds no picture that can be read: it is damaged, or its pictures are larger "
+                f"than {MAX_SIDE} x {MAX_SIDE} or {MAX_PIXELS // 1_000_000} megapixels"
             )
 
 
@@ -391,7 +393,7 @@ def _open_stream(config: CameraConfig) -> Any:
     try:
         return av.open(config.source.reveal(), options=options, stream_options=_PROBE, timeout=(limit_s, limit_s))
     except (av.FFmpegError, MemoryError) as error:
-        failure = _plain(error)
+        failure = _plain(error, _STREAM_WORDS)
     # Raised out here, so that FFmpeg's error, which quotes the URL, is not even the context of ours.
     raise SourceError(f"{config.source} cannot be opened: {failure}")
 
@@ -400,17 +402,15 @@ def _open_stream(config: CameraConfig) -> Any:
 _PROBE: Any = [{"max_pixels": str(MAX_PIXELS)} for _ in range(20)]
 
 
-def _plain(error: BaseException) -> str:
+def _plain(error: BaseException, more: Words = ()) -> str:
     """FFmpeg's error in fixed words: never its own text, which quotes the URL."""
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    for kind, words in _WORDS:
+    for kind, words in (*more, *_WORDS):
         if isinstance(error, kind):
             return words
-    return "its form is not known" if not isinstance(error, OSError) else os.strerror(error.errno or 0).lower()
+    return "its form is not known"
 
 
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+_WORDS: Words = (
     (av.error.HTTPUnauthorizedError, "user or password are wrong or missing"),
     (av.error.HTTPForbiddenError, "this user may not see it"),
     (av.error.HTTPNotFoundError, "there is no such stream on this host"),
@@ -424,6 +424,13 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionResetError, "the host closed the connection"),
     (BrokenPipeError, "the host closed the connection"),
     (PermissionError, "no permission to read it"),
+    (MemoryError, "not enough memory"),
+    (OSError, "it cannot be read from where it lies"),
+)
+
+_STREAM_WORDS: Words = (
+    (av.error.InvalidDataError, "the host does not answer as a camera does"),
+    (av.error.OSError, "the host cannot be reached, or sends us elsewhere: give the final address"),
 )
 
 

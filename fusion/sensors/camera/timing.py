@@ -104,8 +104,8 @@ class LiveTime:
         """Where the estimate went back, go on at half pace until it is reached; the distance is part of sigma."""
         time_ns = estimate.time_ns
         if self._last is not None:
-            step_ns = max(1, (presentation_ns - self._last[0]) // 2)
-            time_ns = max(time_ns, self._last[1] + step_ns)
+            step_ns = presentation_ns - self._last[0]
+            time_ns = max(time_ns, self._last[1] + (step_ns // 2 if 1 < step_ns <= JUMP_NS else 1))
         self._last = (presentation_ns, time_ns)
         return Stamp(time_ns, estimate.source, max(estimate.sigma_ns, time_ns - estimate.time_ns))
 
