@@ -19,8 +19,11 @@ import typer
 from click.exceptions import ClickException
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from fusion.sensors.address import SourceAddress
     from fusion.sensors.camera.config import CameraConfig
+    from models import types as model_types
     from service.pipeline import MakeCapture
     from service.settings import Settings
 
@@ -121,9 +124,10 @@ def demo(host: Host = None, port: Port = None, data: DataFolder = None, device: 
 
     Example: deeplomatics demo
     """
+    from service.clock import SystemClock
     from service.demo import Demo
 
-    site = Demo()
+    site = Demo(SystemClock())
     options = {"host": host, "port": port, "data_folder": data, "cameras": site.cameras()}
     _serve(_settings(options, device), site.make_capture)
 
@@ -173,8 +177,15 @@ def _settings(options: dict[str, Any], device: Device) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise CallError(first["msg"].removeprefix("Value error, ")) from None
+        raise CallError(_wrong_setting(error.errors(include_input=False, include_url=False)[0])) from None
+
+
+def _wrong_setting(error: ErrorDetails) -> str:
+    """Our own validators speak in sentences; pydantic's need to be told what they speak of."""
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    name = "__".join(str(part) for part in error["loc"])
+    return f"the setting {name} (or DEEPLOMATICS_{name.upper()}) is wrong: {error['msg'].lower()}"
 
 
 def _address(text: str) -> SourceAddress:
@@ -297,7 +308,7 @@ def evaluate_detector(
     """
     from models.evaluate import evaluate
 
-    bands = [band.value for band in sensor or Band]
+    bands: list[model_types.Band] = [band.value for band in sensor or Band]
     _report(evaluate(data, split, bands, device.value, weights, os.cpu_count() or 1), json_file)
 
 

@@ -16,10 +16,10 @@ SOURCE = SourceAddress("simulated scene", environ={})
 
 
 class Demo:
-    """The simulation's demo scene as cameras of a service."""
+    """The simulation's demo scene as cameras of a service; its world begins now."""
 
-    def __init__(self) -> None:
-        self._scene = demo_scene()
+    def __init__(self, clock: Clock) -> None:
+        self._scene = demo_scene(epoch_ns=clock.now_ns())
 
     def cameras(self) -> tuple[CameraConfig, ...]:
         return tuple(
@@ -29,7 +29,7 @@ class Demo:
 
     def make_capture(self, config: CameraConfig, clock: Clock) -> Capture:
         def frames(start_ns: int | None) -> Iterator[Frame]:
-            return present_frames(self._scene, config.id, start_ns or 0, clock)
+            return present_frames(self._scene, config.id, start_ns or clock.now_ns(), clock)
 
         return Capture(config, clock, open_frames=frames)
 
@@ -41,6 +41,6 @@ def present_frames(scene: Scene, sensor_id: str, start_ns: int, clock: Clock) ->
     began_ns = clock.monotonic_ns()
     sequence = 0
     while True:
-        yield scene.shot(sensor_id, sequence, epoch_ns=start_ns).frame
+        yield scene.shot(sensor_id, start_ns + round(sequence * 1e9 / rate_hz), sequence).frame
         due = int((clock.monotonic_ns() - began_ns) * rate_hz / 1e9)
         sequence = max(sequence + 1, due)

@@ -72,16 +72,16 @@ def read_detections(path: Path, fps: float | None) -> DetectionFile:
     """
     table = _read_table(path)
     info = _sequence_info(path)
-    rate = fps if fps is not None else info.getfloat("frameRate", fallback=0.0)
+    rate = fps if fps is not None else info.get("frameRate", 0.0)
     if not rate > 0:
         raise MotError(f"{path} says nothing of time: give --fps, the frames per second of its video")
     reach = (table[:, 2:4] + table[:, 4:6]).max(axis=0, initial=1.0)
     frame_of = table[:, 0].astype(np.int64)
     return DetectionFile(
         fps=rate,
-        width=info.getint("imWidth", fallback=int(np.ceil(reach[0]))),
-        height=info.getint("imHeight", fallback=int(np.ceil(reach[1]))),
-        frames=max(info.getint("seqLength", fallback=0), int(frame_of.max(initial=0))),
+        width=int(info.get("imWidth", np.ceil(reach[0]))),
+        height=int(info.get("imHeight", np.ceil(reach[1]))),
+        frames=max(int(info.get("seqLength", 0)), int(frame_of.max(initial=0))),
         frame_of=frame_of,
         boxes=table[:, 2:6].astype(np.float32),
         scores=as_scores(table[:, 6]),
@@ -115,16 +115,18 @@ def _read_row(path: Path, number: int, line: str) -> list[float]:
     return values if len(values) == 7 else [*values, 1.0]
 
 
-def _sequence_info(path: Path) -> configparser.SectionProxy:
-    """The `[Sequence]` of the `seqinfo.ini` in this folder or the one above (MOTChallenge keeps it there)."""
+def _sequence_info(path: Path) -> dict[str, float]:
+    """The numbers in the `seqinfo.ini` in this folder or the one above (MOTChallenge keeps it there)."""
     parser = configparser.ConfigParser(interpolation=None)
+    names = ("frameRate", "imWidth", "imHeight", "seqLength")
     try:
         parser.read([path.parent.parent / "seqinfo.ini", path.parent / "seqinfo.ini"], encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        raise MotError(f"the seqinfo.ini of {path} cannot be read: mend it or take it away and give --fps") from None
-    if "Sequence" not in parser:
-        parser["Sequence"] = {}
-    return parser["Sequence"]
+        info = {name: parser.getfloat("Sequence", name) for name in names if parser.has_option("Sequence", name)}
+    except (configparser.Error, ValueError):
+        info = {"": np.nan}
+    if not all(0 < value <= MAX_FRAMES for value in info.values()):
+        raise MotError(f"the seqinfo.ini of {path} cannot be read: mend it, or take it away and give --fps")
+    return info
 
 
 def as_scores(confidence: NDArray[np.float64]) -> NDArray[np.float32]:
