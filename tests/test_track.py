@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from bright_spot import BrightSpot, picture, write_video
 
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.source import SourceError
-from models.types import CLASSES, Detections, Frame
+from models.types import CLASSES
 from service import track as track_module
 from service.mot import MotError, as_scores, read_detections
 from service.settings import DetectorSettings
 from service.track import Progress, Request, RequestError, track
-
-
-class BrightSpot:
-    """A detector that finds the one spot brighter than 200."""
-
-    name = "bright-spot"
-    sha256 = "0" * 64
-    backend = "test"
-    thresholds: dict[str, float] = {}  # noqa: RUF012
-
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        return [self._one(frame) for frame in frames]
-
-    def forget(self, sensor_id: str) -> None: ...
-
-    def _one(self, frame: Frame) -> Detections:
-        height, width = frame.pixels.shape[:2]
-        rows, columns = np.nonzero(frame.pixels.max(axis=2) > 200)
-        boxes = np.zeros((0, 4), np.float32)
-        if len(rows):
-            left, top = columns.min(), rows.min()
-            boxes = np.array([[left, top, columns.max() - left + 1, rows.max() - top + 1]], np.float32)
-        scores = np.full(len(boxes), 0.9, np.float32)
-        class_scores = np.zeros((len(boxes), len(CLASSES)), np.float32)
-        class_scores[:, 0] = scores
-        return Detections(frame.sensor_id, frame.time_ns, frame.sequence, width, height, boxes, scores, class_scores)
 
 
 @pytest.fixture(autouse=True)
@@ -51,24 +25,10 @@ def _own_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(track_module, "load", lambda band, settings: BrightSpot())
 
 
-def picture(step: int, size: tuple[int, int] = (48, 64)) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Gray with a white spot that moves two pixels a frame."""
-    pixels = np.full((*size, 3), 60, np.uint8)
-    pixels[20:28, 4 + 2 * step : 12 + 2 * step] = 255
-    return pixels
-
-
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    """12 frames at 25 frames a second; the index stands first, so that a cut file still opens."""
-    path = tmp_path / "spot.mp4"
-    with av.open(path, "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "10", "g": "4"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for step in range(12):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(step), format="bgr24")))
-        container.mux(stream.encode(None))
-    return path
+    """12 frames at 25 frames a second."""
+    return write_video(tmp_path / "spot.mp4")
 
 
 def run(*sources: Path, fps: float | None = None, **files: Path) -> int:
