@@ -100,7 +100,7 @@ class DetectorNetwork(nn.Module):
         self._start_quietly()
 
     def _start_quietly(self) -> None:
-        """Bias the classes so that a new network says 'nothing here' (focal loss paper, Lin et al. 2017, section 4.1)."""
+        """Bias the classes so that a new network says 'nothing here' (focal loss, Lin et al. 2017, section 4.1)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -2,9 +2,10 @@
 
     deeplomatics evaluate detector --data DIR --split test
 
-Two rules say whether a box is right: IoU ≥ 0.5 with the annotated one, or its centre no further from the annotated centre
-than half the annotated side, √(width·height) / 2 (annotated boxes are loose and jitter, so both are always given). Each class has its operating
-threshold, chosen for the best F1 at IoU 0.5 on `val` and kept with the weights. A detection is of its best class.
+Two rules say whether a box is right: IoU ≥ 0.5 with the annotated one, or its centre no further from the annotated
+centre than half the annotated side, √(width · height) / 2. Annotated boxes are loose and jitter, so both are always
+given. Each class has its operating threshold, chosen for the best F1 at IoU 0.5 on `val` and kept with the weights. A
+detection is of its best class.
 
 The annotation leaves out many real birds in clips of other classes, so bird detections there are listed apart and not
 counted, and neither are the few birds annotated there.

@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def fuse_normalisation(network: Network) -> Network:
-    """A copy in evaluation mode with every Conv2d + BatchNorm2d pair made one convolution: the same numbers, less work."""
+    """A copy in evaluation mode, every Conv2d + BatchNorm2d pair made one convolution: the same numbers, less work."""
     fused = copy.deepcopy(network).eval()
     for module in fused.modules():
         if isinstance(module, nn.Sequential):

@@ -64,11 +64,13 @@ def default_folder() -> Path:
 
 
 def load_clips(folder: Path, band: Band, split: str) -> list[Clip]:
-    """All clips of one band and split, in the order of `clips.csv`.
+    """All clips of one band and split, in the order of `clips.csv` of the folder (or of `halmstad` in it).
 
     Raises:
         DatasetError: the folder has no `clips.csv`, or a clip has no label file.
     """
+    if (folder / "halmstad" / "clips.csv").is_file():
+        folder = folder / "halmstad"
     index = folder / "clips.csv"
     if not index.is_file():
         raise DatasetError(f"No recordings in {folder}: clips.csv is missing. Name the data folder with --data.")

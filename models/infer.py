@@ -214,16 +214,22 @@ def load_network(path: Path) -> tuple[dict, DetectorNetwork]:
     """
     card_path = path.with_suffix(".json")
     if not path.is_file() or not card_path.is_file():
-        raise WeightsError(f"There are no weights at {path} (the .json beside it belongs to them). Train them or name others.")
+        raise WeightsError(
+            f"There are no weights at {path} (the .json beside it belongs to them). Train them or name others."
+        )
     card = json.loads(card_path.read_text())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != card.get("sha256"):
-        raise WeightsError(f"The weights {path} are not the ones {card_path.name} describes (their SHA-256 differs). Fetch them anew.")
+        raise WeightsError(
+            f"The weights {path} are not the ones {card_path.name} describes (their SHA-256 differs). Fetch them anew."
+        )
     network = DetectorNetwork(architecture_of(card))
     try:
-        network.load_state_dict(load_file(path), strict=False)
+        # Batch counters are not weights: they are not kept, and not missed.
+        counters = {k: v for k, v in network.state_dict().items() if not v.dtype.is_floating_point}
+        network.load_state_dict(load_file(path) | counters)
     except RuntimeError as error:
-        raise WeightsError(f"The weights {path} do not fit their network: {error}.") from error
+        raise WeightsError(f"The weights {path} do not fit the network that {card_path.name} describes.") from error
     return card, network.eval()
 
 

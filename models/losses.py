@@ -1,12 +1,13 @@
 """What the detector is taught: which cells answer for which object, and how wrong they are.
 
-Assignment is task-aligned (TOOD, Feng et al. 2021, section 3.2): each object takes the cells inside it that already score
-and fit best, so that the score a cell learns is also how well its box fits. Boxes by complete IoU (Zheng et al. 2020).
+Assignment is task-aligned (TOOD, Feng et al. 2021, section 3.2): each object takes the cells inside it that already
+score and fit best, so that the score a cell learns is also how well its box fits. Boxes by complete IoU (Zheng et al.
+2020).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +19,7 @@ from models.types import CLASSES
 _BIRD = CLASSES.index("bird")
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """A batch of truth, padded: boxes [B, M, 4] x1 y1 x2 y2, labels [B, M], valid [B, M], bird_weight [B]."""
 
     boxes: Tensor
@@ -96,7 +96,7 @@ def _focus(score: Tensor, wanted: Tensor, bird_weight: Tensor) -> Tensor:
 
     Many distant birds in clips of other classes are not annotated, so 'bird' on background counts less there.
     """
-    weight = torch.where(wanted > 0, (score - wanted).abs().pow(1.0).clamp(min=0.1), 0.75 * score.square())
-    bird = torch.ones(logits_shape := score.shape[2], device=score.device).expand(score.shape[0], 1, logits_shape).clone()
-    bird[:, 0, _BIRD] = bird_weight
-    return torch.where(wanted > 0, weight, weight * bird)
+    weight = torch.where(wanted > 0, (score - wanted).abs().clamp(min=0.1), 0.75 * score.square())
+    per_class = torch.ones(len(score), 1, score.shape[2], device=score.device)
+    per_class[:, 0, _BIRD] = bird_weight
+    return torch.where(wanted > 0, weight, weight * per_class)

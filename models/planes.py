@@ -18,7 +18,9 @@ def spatial_planes(pixels: np.ndarray, band: Band) -> np.ndarray:
         return gray[None]
     height, width = max(pixels.shape[0] & ~1, 2), max(pixels.shape[1] & ~1, 2)
     # A last odd row or column is left out; a picture one pixel wide or high is doubled.
-    colour = np.resize(pixels, (height, width, pixels.shape[2])) if min(pixels.shape[:2]) < 2 else pixels[:height, :width]
+    colour = (
+        np.resize(pixels, (height, width, pixels.shape[2])) if min(pixels.shape[:2]) < 2 else pixels[:height, :width]
+    )
     if colour.shape[2] == 1:
         colour = cv2.cvtColor(colour, cv2.COLOR_GRAY2BGR)
     return unshuffle(cv2.cvtColor(colour, cv2.COLOR_BGR2YUV_I420), height, width)

@@ -4,7 +4,7 @@
 
 A recipe is a few numbers in `RECIPES`. A run keeps `checkpoint.pt` in its work folder (kept out of the repository; read
 back with `weights_only`) and continues from it; at its end it writes `models/weights/<recipe>.safetensors` and
-`<recipe>.json` (architecture, recipe, data split, hash; `deeplomatics evaluate` adds the metrics).
+`<recipe>.json` (architecture, recipe, data split, hash, operating thresholds and figures on `val`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.detector import Architecture, DetectorNetwork
+from models.evaluate import set_thresholds
 from models.halmstad import load_clips
 from models.losses import Targets, detection_loss
 from models.sampling import FrameCache, Sample, Sampler
@@ -87,7 +88,9 @@ def train(
         _loop(run, sampler, last)
     finally:
         run.save()
-    return write_weights(run, recipe_name)
+    path = write_weights(run, recipe_name)
+    set_thresholds(path, data, where.type, torch.get_num_threads())
+    return path
 
 
 class Run:
@@ -192,7 +195,7 @@ def _batches(sampler: Sampler, recipe: Recipe, device: torch.device, count: int)
         for _ in range(count):
             planes, targets = ready.get()
             planes = planes.to(device, memory_format=torch.channels_last)
-            yield planes, Targets(*(getattr(targets, f).to(device) for f in ("boxes", "labels", "valid", "bird_weight")))
+            yield planes, Targets(*(part.to(device) for part in targets))
     finally:
         over.set()
 

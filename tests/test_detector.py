@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.boxes import decode_cells, iou_matrix, suppress
-from models.detector import PICTURE_SCALE, PLANES, STRIDES, Architecture, DetectorNetwork, flatten
+from models.detector import PLANES, STRIDES, Architecture, DetectorNetwork, flatten
 from models.evaluate import Matches, by_centre, by_iou
 from models.fuse import fuse_normalisation
 from models.infer import Detector, OpenVinoBackend, TorchBackend, WeightsError, load_detector
-from models.losses import Targets, assign, complete_iou, detection_loss
+from models.losses import Targets, assign, complete_iou
 from models.planes import luma, normalise, spatial_planes
 from models.train import Recipe, Run, write_weights
 from models.types import CLASSES, Band, Frame
@@ -81,8 +81,10 @@ def test_what_suppression_keeps_does_not_overlap_and_what_it_drops_does(rows: li
     iou = iou_matrix(boxes, boxes)
     assert all(iou[i, j] <= 0.4501 for i in kept for j in kept if i < j)
     dropped = set(range(len(boxes))) - set(kept.tolist())
-    low, high = np.maximum(corners[:, None, :2], corners[None, :, :2]), np.minimum(corners[:, None, 2:], corners[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(2) / np.minimum(boxes[:, 2:].prod(1)[:, None], boxes[:, 2:].prod(1)[None])
+    low = np.maximum(corners[:, None, :2], corners[None, :, :2])
+    high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
+    size = boxes[:, 2:].prod(1)
+    inside = np.clip(high - low, 0, None).prod(2) / np.minimum(size[:, None], size[None])
     assert all(any(iou[i, j] > 0.4499 or inside[i, j] > 0.7999 for i in kept if i < j) for j in dropped)
 
 
@@ -227,6 +229,5 @@ def test_average_precision_and_best_threshold_by_hand() -> None:
 
 def test_frames_of_two_sizes_in_one_batch_keep_their_order() -> None:
     detector = Detector(TorchBackend(a_network(), torch.device("cpu"), 1), {"name": "t", "sha256": ""}, "infrared")
-    frames = [a_frame("infrared", 0, size=(32, 32)), a_frame("infrared", 1, size=(64, 64)), a_frame("infrared", 2, size=(32, 32))]
+    frames = [a_frame("infrared", i, size=(side, side)) for i, side in enumerate((32, 64, 32))]
     assert [(d.sequence, d.height) for d in detector.detect(frames)] == [(0, 32), (1, 64), (2, 32)]
-    assert PICTURE_SCALE["infrared"] == 1
