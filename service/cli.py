@@ -156,14 +156,15 @@ def _serve(settings: Settings, make_capture: MakeCapture | None) -> None:
     from service import server
 
     listener = server.listen(settings.host, settings.port)  # before the slow part: a taken port is told at once
-    from service import logs
-    from service.api import create_app
+    from service import api, logs
     from service.pipeline import Pipeline
 
     logs.configure(settings.log_format, settings.log_level, logs.secrets_of(settings.cameras))
     address = server.address_of(listener)
     with server.ended_by_signal(), Pipeline(settings, make_capture=make_capture) as pipeline:
-        server.run(create_app(pipeline), listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
+        http = api.server(api.create_app(pipeline), settings.host, settings.port)
+        server.run(http.config, listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
+    server.exit_if_held()
 
 
 def _settings(options: dict[str, Any], device: Device) -> Settings:

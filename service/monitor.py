@@ -38,7 +38,8 @@ class Monitor:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def look(self) -> None:
         """One look at every camera."""

@@ -25,6 +25,7 @@ Bounds, each with its policy: a capture keeps the newest frame; the store's subs
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import structlog
@@ -84,13 +85,19 @@ class Pipeline:
         for camera in self.cameras:
             camera.stop()
         self._monitor.stop()
-        late = [camera.sensor_id for camera in self.cameras if not camera.join(JOIN_S)]
+        with ThreadPoolExecutor(max(1, len(self.cameras))) as joining:  # one that is held does not use up others' time
+            joined = list(joining.map(lambda camera: camera.join(JOIN_S), self.cameras))
+        late = [camera.sensor_id for camera, done in zip(self.cameras, joined, strict=True) if not done]
         self.bus.close()
         self.store.close()
         log.info("stopped", processed=sum(camera.processed for camera in self.cameras), unfinished=late)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # a signal too: what runs by now has to be stopped
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
-from service.sockets import FramesProtocol
-
-GRACE_S = 1.0  # for answers being given when the service stops; streams without end are cut after it
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -54,35 +53,39 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Stopped(BaseException):
+    """A signal asked to stop. Not an `Exception`: nothing on the way up may take it for a failure."""
+
+
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
-    """SIGTERM or SIGINT leave the block by `SystemExit(0)`, once; what follows is not cut short by a second one."""
+    """SIGTERM and SIGINT leave the block, unwinding it; further ones do not cut the unwinding short."""
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(0)
+        raise _Stopped
 
-    before = {each: signal.signal(each, leave) for each in STOP_SIGNALS}
+    before = {each: signal.signal(each, stop) for each in STOP_SIGNALS}
     try:
-        yield
+        with suppress(_Stopped):
+            yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
-def run(app: Any, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve an ASGI application until a signal comes; then answer what was asked, and return."""
-    config = uvicorn.Config(
-        app,
-        ws=FramesProtocol,
-        ws_per_message_deflate=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=int(GRACE_S),
-    )
+def exit_if_held() -> None:
+    """After a clean stop, end the process if a thread is still held inside a library: the interpreter would unwind that
+    thread at its own exit, which C++ answers with an abort."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def run(config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve until a signal comes; then answer what was asked, and return."""
     _Server(config, on_ready).run(sockets=[listener])
 
 
