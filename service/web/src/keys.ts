@@ -1,0 +1,50 @@
+/** What each key does. A key typed into a field, or with a modifier, is not ours. */
+
+import { toggleZone } from "./clock";
+import { camera, full, select, sensors, showDetections, step, toggleFull } from "./state";
+import { toggleLanguage } from "./strings";
+import { zoomBy } from "./target";
+import { nextTheme } from "./theme";
+import { helpOpen } from "./help";
+
+function escape(): void {
+  if (helpOpen.value) helpOpen.value = false;
+  else if (full.value) full.value = false;
+  else select(undefined);
+}
+
+function chooseCamera(number: number): void {
+  const sensor = sensors.value.filter(({ kind }) => kind === "camera")[number - 1];
+  if (sensor) camera.value = sensor.id;
+}
+
+const actions: Readonly<Record<string, () => void>> = {
+  j: () => step(1),
+  ArrowDown: () => step(1),
+  k: () => step(-1),
+  ArrowUp: () => step(-1),
+  Home: () => step(-Infinity),
+  End: () => step(Infinity),
+  Escape: escape,
+  f: toggleFull,
+  d: () => (showDetections.value = !showDetections.value),
+  t: nextTheme,
+  l: toggleLanguage,
+  z: toggleZone,
+  "+": () => zoomBy(1.5),
+  "=": () => zoomBy(1.5),
+  "-": () => zoomBy(1 / 1.5),
+  "?": () => (helpOpen.value = !helpOpen.value),
+};
+
+const typing = (target: EventTarget | null): boolean =>
+  target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
+
+export function onKey(event: KeyboardEvent): void {
+  if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target)) return;
+  if (helpOpen.value && event.key !== "Escape" && event.key !== "?") return;
+  const action = /^[1-9]$/.test(event.key) ? () => chooseCamera(Number(event.key)) : actions[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}

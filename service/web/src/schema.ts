@@ -1,0 +1,58 @@
+// Written by generate_types.py from service/schemas.py. Do not edit.
+
+export interface Detection {
+  readonly sensor: string;
+  readonly time: string;
+  readonly sequence: number;
+  readonly class: "drone" | "bird" | "airplane" | "helicopter";
+  readonly score: number;
+  readonly box: readonly [number, number, number, number];
+  readonly scores: Readonly<Partial<Record<"drone" | "bird" | "airplane" | "helicopter", number>>>;
+}
+
+export interface Sensor {
+  readonly id: string;
+  readonly kind: "camera" | "microphone_array" | "remote_id" | "external";
+  readonly spectrum: "visible" | "infrared" | null;
+  readonly source: string;
+  readonly state: SensorState;
+  readonly reason: string;
+  readonly fps: number;
+  readonly frames_in: number;
+  readonly processed: number;
+  readonly dropped: Readonly<Partial<Record<string, number>>>;
+  readonly reconnects: number;
+  readonly time_source: "rtcp" | "pts" | "arrival" | "simulated";
+  readonly last_frame: string | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly snapshot: string;
+  readonly stream: string;
+}
+
+export type SensorState = "starting" | "online" | "stale" | "frozen" | "down" | "failed" | "ended";
+
+export type Status = "tentative" | "confirmed" | "coasting" | "deleted";
+
+export interface Track {
+  readonly time: string;
+  readonly state: Status;
+  readonly class: "drone" | "bird" | "airplane" | "helicopter";
+  readonly probabilities: Readonly<Partial<Record<"drone" | "bird" | "airplane" | "helicopter", number>>>;
+  readonly score: number;
+  readonly existence: number;
+  readonly space: "image" | "world";
+  readonly box: readonly [number, number, number, number] | null;
+  readonly velocity: readonly number[];
+  readonly covariance: readonly number[];
+  readonly latitude: number | null;
+  readonly longitude: number | null;
+  readonly altitude: number | null;
+  readonly enu: readonly number[] | null;
+  readonly id: string;
+  readonly sensor: string | null;
+  readonly sensors: readonly string[];
+  readonly first_seen: string;
+  readonly claimed_id: string | null;
+  readonly identity: "cooperative" | "unknown" | "conflicting";
+}
