@@ -146,6 +146,7 @@ class LiveFeed:
         self._handoff.close()
         if self._thread.is_alive():
             self._thread.join()
+        self._handoff.take(0.0)  # what nobody took holds shared memory
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -178,16 +179,23 @@ class LiveFeed:
                 return stalled
             try:
                 message = child.receive(POLL_S)
-                if message is None:
-                    continue
-                if message["event"] == "ended":
+                if message is not None and message["event"] == "ended":
                     return str(message["reason"])
-                self._take(child, message)
+                self._hear(child, message)
             except EOFError:
                 return child.how_it_ended()
             except (ValueError, KeyError, TypeError):
                 return "the capture program does not speak as agreed"
         return "stopped"
+
+    def _hear(self, child: CaptureChild, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        if message["event"] == "opening":
+            with self._lock:
+                self._status.open(self._clock.monotonic_ns())
+        else:
+            self._take(child, message)
 
     def _take(self, child: CaptureChild, message: dict[str, Any]) -> None:
         announced = self._announced(child, message)

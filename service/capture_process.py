@@ -85,6 +85,7 @@ def main() -> None:
 
 
 def _run(config: CameraConfig, sender: Sender) -> None:
+    sender.say("opening")
     try:
         with open_source(config, SystemClock().now_ns) as source:
             for frame in source:

@@ -17,6 +17,7 @@ STALE_NS = SECOND_NS  # no frame for so long: late (three periods for a camera s
 STALL_NS = 5 * SECOND_NS  # … : the connection is given up and made anew
 DOWN_NS = 10 * SECOND_NS  # … : lost
 FIRST_FRAME_NS = 7 * SECOND_NS  # after the time allowed for opening: the wait for a key frame
+START_NS = 30 * SECOND_NS  # for a process to start, on a machine that is very busy
 FROZEN_NS = 5 * SECOND_NS  # the same picture for so long
 STEADY_NS = 2 * SECOND_NS  # a connection that held for so long counts as recovered
 RATE_WINDOW_NS = 2 * SECOND_NS
@@ -88,7 +89,7 @@ class LiveStatus:
         self.reconnects = 0
         self.clock_error_ns: int | None = None
         self._first_frame_ns = open_ns + FIRST_FRAME_NS
-        self._began_ns = now_ns  # of this connection
+        self._deadline_ns = now_ns + START_NS  # of this connection's first frame
         self._sessions = 0
         self._lost = ""  # why there is no connection, empty while there is one
         self._first_ns: int | None = None  # of this connection
@@ -101,8 +102,12 @@ class LiveStatus:
         """A connection is being made. What was wrong stays said until a frame comes."""
         self.reconnects = self._sessions
         self._sessions += 1
-        self._began_ns = now_ns
+        self._deadline_ns = now_ns + START_NS
         self._first_ns = None
+
+    def open(self, now_ns: int) -> None:
+        """The process is up and calls the camera."""
+        self._deadline_ns = now_ns + self._first_frame_ns
 
     def frame(self, arrival: Arrival, now_ns: int, *, of: int = 1) -> None:
         self.tally.frame(arrival, now_ns, of=of)
@@ -126,8 +131,7 @@ class LiveStatus:
     def stalled(self, now_ns: int) -> str:
         """Why this connection is to be given up; empty while it is not."""
         if self._first_ns is None or self._last_ns is None:
-            waited_ns = now_ns - self._began_ns
-            return f"no picture within {_seconds(waited_ns)}" if waited_ns > self._first_frame_ns else ""
+            return "no picture in time" if now_ns > self._deadline_ns else ""
         silent_ns = now_ns - self._last_ns
         return f"no picture for {_seconds(silent_ns)}" if silent_ns > max(STALL_NS, 5 * self._period_ns) else ""
 

@@ -179,12 +179,16 @@ def test_silence_makes_a_source_stale_then_down() -> None:
 
 def test_a_connection_without_pictures_is_given_up() -> None:
     live = status()
-    assert not live.stalled(11 * SECOND)
-    assert live.stalled(13 * SECOND) == "no picture within 13 s"  # 5 s to open and 7 for a key frame are over
-    live.connect(13 * SECOND)
-    deliver(live, 14 * SECOND, 15 * SECOND)
-    assert not live.stalled(19 * SECOND)
-    assert live.stalled(21 * SECOND) == "no picture for 6 s"
+    assert not live.stalled(29 * SECOND)
+    assert live.stalled(31 * SECOND)  # the process did not even start
+    live.connect(31 * SECOND)
+    live.open(35 * SECOND)
+    assert not live.stalled(46 * SECOND)
+    assert live.stalled(48 * SECOND) == "no picture in time"  # 5 s to open and 7 for a key frame are over
+    live.connect(50 * SECOND)
+    deliver(live, 51 * SECOND, 52 * SECOND)
+    assert not live.stalled(56 * SECOND)
+    assert live.stalled(58 * SECOND) == "no picture for 6 s"
 
 
 def test_a_slow_camera_is_given_the_time_it_takes() -> None:

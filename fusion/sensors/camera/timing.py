@@ -70,6 +70,7 @@ class LiveTime:
         self._latency_sigma_ns = latency_sigma_ns
         self._tolerance_ns = tolerance_ns
         self._arrival = _LeastDelay(WINDOW_NS)
+        self._heard = False
         self._sender_zero_ns: int | None = None
         self._last: tuple[int, int] | None = None  # presentation and given time of the last picture
         self.clock_error_ns: int | None = None  #: sender's UTC less ours, while it is too far off to be believed
@@ -77,28 +78,36 @@ class LiveTime:
     def observe(self, presentation_ns: int, arrival_ns: int, sender_ns: int | None) -> None:
         """Learn from a packet: when it is to be shown, when it came, and the UTC its sender gives it."""
         self._arrival.add(presentation_ns, arrival_ns)
-        if sender_ns is None:
-            if self._sender_zero_ns is not None and abs(self._age_ns(presentation_ns, arrival_ns)) > JUMP_NS:
-                self._sender_zero_ns = None
+        if sender_ns is not None:
+            self._hear(sender_ns - presentation_ns)
+        elif self._sender_zero_ns is not None and not self._plausible(self._sender_zero_ns):
+            self._sender_zero_ns = None  # the stream's clock began anew
+
+    def _hear(self, zero_ns: int) -> None:
+        if not self._heard:  # FFmpeg gives the first packet that has a time that of the next one (measured)
+            self._heard = True
             return
-        error_ns = sender_ns - (arrival_ns - self._latency_ns)
-        believed = abs(error_ns) <= self._tolerance_ns
-        self._sender_zero_ns = sender_ns - presentation_ns if believed else None
-        self.clock_error_ns = None if believed else error_ns
+        believed = self._plausible(zero_ns)
+        self._sender_zero_ns = zero_ns if believed else None
+        self.clock_error_ns = None if believed else zero_ns - self._arrival_zero_ns()
+
+    def _plausible(self, zero_ns: int) -> bool:
+        return abs(zero_ns - self._arrival_zero_ns()) <= self._tolerance_ns
+
+    def _arrival_zero_ns(self) -> int:
+        return self._arrival.zero_ns - self._latency_ns
 
     def stamp(self, presentation_ns: int | None, arrival_ns: int) -> Stamp:
         """Time of a picture; one without presentation time counts as shown when it came."""
-        if presentation_ns is None:
+        if presentation_ns is None or not self._arrival:
             estimate = Stamp(arrival_ns - self._latency_ns, "arrival", self._latency_sigma_ns)
             return self._rising(estimate, arrival_ns)
-        return self._rising(self._estimate(presentation_ns, arrival_ns), presentation_ns)
+        return self._rising(self._estimate(presentation_ns), presentation_ns)
 
-    def _estimate(self, presentation_ns: int, arrival_ns: int) -> Stamp:
+    def _estimate(self, presentation_ns: int) -> Stamp:
         if self._sender_zero_ns is not None:
             return Stamp(self._sender_zero_ns + presentation_ns, "rtcp", RTCP_SIGMA_NS)
-        zero_ns = self._arrival.zero_ns
-        came_ns = arrival_ns if zero_ns is None else zero_ns + presentation_ns
-        return Stamp(came_ns - self._latency_ns, "arrival", self._latency_sigma_ns)
+        return Stamp(self._arrival_zero_ns() + presentation_ns, "arrival", self._latency_sigma_ns)
 
     def _rising(self, estimate: Stamp, presentation_ns: int) -> Stamp:
         """Where the estimate went back, go on at half pace until it is reached; the distance is part of sigma."""
@@ -109,10 +118,6 @@ class LiveTime:
         self._last = (presentation_ns, time_ns)
         return Stamp(time_ns, estimate.source, max(estimate.sigma_ns, time_ns - estimate.time_ns))
 
-    def _age_ns(self, presentation_ns: int, arrival_ns: int) -> int:
-        assert self._sender_zero_ns is not None
-        return arrival_ns - self._latency_ns - (self._sender_zero_ns + presentation_ns)
-
 
 class _LeastDelay:
     """Zero of the stream's clock in ours, from the packet that was delayed least within the last `window_ns`."""
@@ -121,9 +126,12 @@ class _LeastDelay:
         self._window_ns = window_ns
         self._least: deque[tuple[int, int]] = deque()  # (arrival, zero), zeros rising: a sliding minimum
 
+    def __bool__(self) -> bool:
+        return bool(self._least)
+
     @property
-    def zero_ns(self) -> int | None:
-        return self._least[0][1] if self._least else None
+    def zero_ns(self) -> int:
+        return self._least[0][1]
 
     def add(self, presentation_ns: int, arrival_ns: int) -> None:
         zero_ns = arrival_ns - presentation_ns
