@@ -98,7 +98,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "out",
         ".",
     ]
-    subprocess.run(command, cwd=context, check=True, timeout=110)
+    subprocess.run(command, cwd=context, check=True, timeout=300)
     (built,) = (context / "out").glob("*.whl")
     return built
 
@@ -120,10 +120,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel unpacked as pip unpacks it; what it depends on comes from the developers' environment."""
     site = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
-    subprocess.run(command, check=True, timeout=110)
+    subprocess.run(command, check=True, timeout=300)
     return site
 
 
+@pytest.mark.timeout(300)  # the start loads torch and compiles two networks: seconds, minutes on a crowded machine
 def test_image_starts_answers_its_health_check_and_stops(installed: Path, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -139,11 +140,11 @@ def test_image_starts_answers_its_health_check_and_stops(installed: Path, tmp_pa
     ) as service:
         try:
             assert not healthy(check, settings), "healthy before it can be: the check asks somebody else"
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 240
             while not healthy(check, settings):
                 assert service.poll() is None, "the service ended by itself"
                 assert time.monotonic() < deadline, "never healthy"
-                time.sleep(0.3)
+                time.sleep(1.0)
             service.terminate()
             assert service.wait(timeout=30) == 0
         finally:
