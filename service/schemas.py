@@ -7,13 +7,10 @@ full-size frame, origin top left; angles in degrees.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.types import CLASSES, Band, Detections, TimeSource
@@ -207,27 +204,7 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = Field(default=None, description="which parameters, when several are wrong")
 
 
-# ── Questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Cursor(BaseModel):
-    """Where a page ended: the sort keys of its last row, opaque to the client."""
-
-    keys: tuple[int, int]
-
-    def encode(self) -> str:
-        return base64.urlsafe_b64encode(orjson.dumps(self.keys)).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> Cursor:
-        """Raises ValueError when the text did not come from `encode`."""
-        try:
-            keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return cls(keys=keys)
-        except (binascii.Error, ValueError):
-            raise ValueError(
-                "this cursor did not come from next_cursor; leave it out to start at the first page"
-            ) from None
+# ── From the service's own types ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def rounded(values: Sequence[float], digits: int) -> list[float]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -118,7 +118,7 @@ class AsgiChannel:
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
-        self._gone = asyncio.Event()
+        self._close_code: int | None = None
 
     def write(self, batch: Batch) -> None:
         self._queue.extend(batch.payloads)
@@ -129,33 +129,38 @@ class AsgiChannel:
         return self._bytes
 
     def cut(self, code: int) -> None:
-        self._gone.set()
+        self._close_code = code
+        self._ready.set()
 
     async def closed(self) -> None:
-        tasks = [asyncio.ensure_future(each) for each in (self._send(), self._gone.wait(), self._listen())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _listen(self) -> None:
-        await _ignore_until_gone(self._websocket)
+        await until_gone(self._websocket, self._send())
 
     async def _send(self) -> None:
-        while True:
+        while self._close_code is None:
             await self._ready.wait()
             self._ready.clear()
-            while self._queue:
+            while self._queue and self._close_code is None:
                 payload = self._queue.popleft()
                 await self._websocket.send_text(payload.decode())
                 self._bytes -= len(payload)
+        await self._websocket.close(self._close_code)
 
 
 def open_channel(websocket: WebSocket) -> Channel:
     """The quickest way there is to this (accepted) client."""
     protocol = websocket.scope.get("extensions", {}).get(EXTENSION)
     return FramesChannel(websocket, protocol) if protocol is not None else AsgiChannel(websocket)
+
+
+async def until_gone(websocket: WebSocket, sending: Coroutine[Any, Any, None]) -> None:
+    """Run `sending` until it ends or the client leaves, whichever is first."""
+    tasks = [asyncio.create_task(sending), asyncio.create_task(_ignore_until_gone(websocket))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ignore_until_gone(websocket: WebSocket) -> None:

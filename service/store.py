@@ -23,7 +23,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True)
 class StoredTrack:
-    """The newest known point of a track; `first_ns` is its birth. `key` is its place in lists, newest birth first."""
+    """A track at one instant; `first_ns` is its birth, `key` its place in the list that it came from."""
 
     key: Key
     sensor_id: str
@@ -346,7 +346,7 @@ class Store:
         where.add("p.time_ns > ?", narrow.after[0] if narrow.after else None)
         sql = f"{_HISTORY} WHERE s.name = ? AND t.id = s.id << 32 | ? {where.sql} ORDER BY p.time_ns LIMIT ?"
         rows = self._read(sql, (sensor_id, number, *where.values, narrow.limit))
-        return [_stored_track(row) for row in rows]
+        return [replace(_stored_track(row), key=(row[3], row[0])) for row in rows]
 
     def detections(self, narrow: Filter) -> list[StoredDetection]:
         """Detections of at least `min_score`, newest first."""

@@ -1,0 +1,299 @@
+"""The HTTP and WebSocket interface: what is served where. `create_app` puts it together, `server` runs it.
+
+/                         the console (service/web)
+/docs, /openapi.json      this interface, described; works without internet
+/healthz /readyz /metrics for whoever keeps the service running
+/api/v1/…                 service.rest
+/api/v1/ws                service.hub
+/api/v1/ws/video          service.video
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+import uvicorn
+from fastapi import APIRouter, FastAPI, Response, WebSocket
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from models.types import Band
+from service import problems, schemas
+from service.board import Board
+from service.bus import Bus
+from service.clock import Clock
+from service.hub import TOPICS, Hub, HubSettings, Topic
+from service.live import LiveState
+from service.metrics import Metrics, Owners
+from service.pages import DESCRIPTION, WEB, serve_console, serve_documentation
+from service.rest import LiveTracksRoute, Rest, no_sensor
+from service.settings import Settings
+from service.sockets import FramesProtocol, until_gone
+from service.store import Store
+from service.types import SensorState
+from service.video import Video, VideoSettings
+
+MAX_BODY_BYTES = 1 << 20
+
+#: On every answer. No scripts, styles or pictures from anywhere but here; pictures of the console are blobs.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Detectors(Protocol):
+    def thresholds(self, band: Band) -> Mapping[str, float]:
+        """Operating threshold per class."""
+
+
+class Site(Protocol):
+    """What the interface needs of the running pipeline (`service.pipeline.Pipeline`)."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def bus(self) -> Bus: ...
+
+    @property
+    def live(self) -> LiveState: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def detectors(self) -> Detectors: ...
+
+
+def create_app(
+    site: Site,
+    *,
+    hub_settings: HubSettings | None = None,
+    video_settings: VideoSettings | None = None,
+    web: Path = WEB,
+) -> FastAPI:
+    """The application for one running pipeline. It follows the bus from its start-up to its shutdown.
+
+    Args:
+        web: folder of the built console; where it is missing `/` says how to build it.
+    """
+    board = Board()
+    thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
+    video = Video(site.live, thresholds, video_settings or VideoSettings())
+    rest = Rest(site, site.settings.cameras, board, video)
+    hub = Hub(board, rest.describe, rest.all_sensors, hub_settings or HubSettings())
+    metrics = Metrics(site.clock.now_ns, Owners(site.live, site.bus, site.store, hub, video))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(hub.run(site.bus, (video.accept, metrics.accept)))
+        yield
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    app = FastAPI(
+        title="Deeplomatics",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    problems.install(app)
+    app.add_middleware(Front, metrics=metrics, clock=site.clock)
+    app.router.routes.insert(0, LiveTracksRoute(board))
+    app.include_router(rest.router())
+    app.include_router(_operations(site, metrics))
+    app.include_router(_sockets(site.live, hub, video))
+    serve_documentation(app)
+    serve_console(app, web)
+    return app
+
+
+def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """The server that the application is meant for: quick WebSockets, bounds on what a client may hold open."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ws=FramesProtocol,
+        ws_max_size=64 << 10,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=2,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
+
+
+class Front:
+    """Before everything else: security headers on every answer, and the count and time of each request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Clock) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start_ns = self._clock.monotonic_ns()
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _secure(message)
+                route = getattr(scope.get("route"), "path", "")
+                elapsed_ns = self._clock.monotonic_ns() - start_ns
+                self._metrics.count_request(scope["method"], route, message["status"], elapsed_ns)
+            await send(message)
+
+        await self._app(scope, receive, send_counted)
+
+
+_SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+def _secure(start: Message) -> None:
+    """What is live is never to be kept by a cache; a file that says how long it lasts may be."""
+    named = {name for name, _ in start["headers"]}
+    caching = [] if named & {b"cache-control", b"etag"} else [_NO_STORE]
+    start["headers"] = [*start["headers"], *_SECURITY_HEADERS, *caching]
+
+
+def _version() -> str:
+    try:
+        return version("deeplomatics")
+    except PackageNotFoundError:
+        return "0"  # run from a checkout that was not installed
+
+
+# ── For whoever keeps the service running ───────────────────────────────────────────────────────────────────────────
+
+
+def _operations(site: Site, metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", response_model=schemas.Health, summary="Alive")
+    async def healthz() -> Response:
+        """Answers while the process can answer; says nothing of the sensors."""
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    unavailable: dict[int | str, dict[str, Any]] = {503: {"model": schemas.Readiness}}
+
+    @router.get("/readyz", response_model=schemas.Readiness, responses=unavailable, summary="Ready, and what is not")
+    async def readyz() -> Response:
+        """Each sensor's state and the store's. Status 503 while nothing can be served."""
+        state = readiness(site.live, site.store)
+        status = 503 if state["status"] == "unavailable" else 200
+        return Response(orjson.dumps(state), status, media_type="application/json")
+
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus")
+    async def prometheus() -> Response:
+        """Where each frame's time goes, frames in, processed and dropped per sensor, requests, clients."""
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+def readiness(live: LiveState, store: Store) -> schemas.Json:
+    """As `schemas.Readiness`. A recording that is over is no fault."""
+    health = [each for each in map(live.health, live.sensor_ids) if each is not None]
+    well = [each for each in health if each.state in (SensorState.ONLINE, SensorState.ENDED)]
+    if store.state.state == "failed" or (health and not any(map(_delivers, (each.state for each in health)))):
+        status = "unavailable"
+    else:
+        status = "ready" if len(well) == len(health) and store.state.state == "ok" else "degraded"
+    return {
+        "status": status,
+        "version": _version(),
+        "sensors": {each.sensor_id: {"state": each.state.value, "reason": each.reason} for each in health},
+        "store": {"state": store.state.state, "reason": store.state.reason},
+    }
+
+
+def _delivers(state: SensorState) -> bool:
+    return state in (SensorState.ONLINE, SensorState.STALE, SensorState.FROZEN, SensorState.ENDED)
+
+
+# ── WebSockets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sockets(live: LiveState, hub: Hub, video: Video) -> APIRouter:
+    router = APIRouter()
+
+    @router.websocket("/api/v1/ws")
+    async def updates(websocket: WebSocket, topics: str = "tracks,sensors,alerts", world: str = "live") -> None:
+        wanted = frozenset(topics.split(","))
+        if refusal := _foreign(websocket) or _unknown(wanted, world) or _crowded(hub.full):
+            await _refuse(websocket, *refusal)
+            return
+        await websocket.accept()
+        await hub.serve(websocket, frozenset[Topic](topic for topic in TOPICS if topic in wanted))
+
+    @router.websocket("/api/v1/ws/video")
+    async def pictures(websocket: WebSocket, sensor: str = "") -> None:
+        missing = (404, str(no_sensor(sensor).detail)) if live.health(sensor) is None else None
+        if refusal := _foreign(websocket) or missing or _crowded(video.full):
+            await _refuse(websocket, *refusal)
+            return
+        await websocket.accept()
+        await until_gone(websocket, _send_pictures(websocket, video, sensor))
+
+    return router
+
+
+async def _send_pictures(websocket: WebSocket, video: Video, sensor: str) -> None:
+    async with aclosing(video.watch(sensor, overlay=False)) as pictures:
+        async for picture in pictures:
+            await websocket.send_bytes(picture.message)
+
+
+Refusal = tuple[int, str]
+
+
+def _foreign(websocket: WebSocket) -> Refusal | None:
+    """A browser lets any page open a WebSocket to anywhere, and says whose page it is: only our own may."""
+    origin = websocket.headers.get("origin")
+    if origin is None or urlsplit(origin).netloc == websocket.headers.get("host"):
+        return None
+    return 403, "This page was not served from here. Open the console at this service's own address."
+
+
+def _unknown(topics: frozenset[str], world: str) -> Refusal | None:
+    unknown = sorted(topics - set(TOPICS))
+    if unknown:
+        return 422, f"There is no topic {unknown[0]!r}: the topics are {', '.join(TOPICS)}."
+    if world != "live":
+        return 404, f"There is no world {world!r}: leave it out for what is live."
+    return None
+
+
+def _crowded(full: bool) -> Refusal | None:
+    return (503, "Too many clients are connected: try again later.") if full else None
+
+
+async def _refuse(websocket: WebSocket, status: int, detail: str) -> None:
+    """Answer the upgrade with a problem."""
+    headers = {"Retry-After": "10"} if status == 503 else None
+    await websocket.send_denial_response(problems.problem(status, detail, websocket.url.path, headers=headers))

@@ -1,0 +1,416 @@
+"""`/api/v1` over HTTP: tracks, detections, sensors and their pictures.
+
+Without times, lists of tracks are what lives now, from the board; with `since`, `until` or `state=deleted` they are
+what was, from the store (which has a live track too, some 50 ms late). Both are sorted by birth, newest first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+import orjson
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from fusion.sensors.camera.config import CameraConfig
+from service import schemas
+from service.board import Board, LiveTrack, tracks_page
+from service.live import Latest, LiveState
+from service.problems import documented
+from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
+from service.store import Filter, Store, StoredDetection, StoredTrack
+from service.types import SensorHealth
+from service.video import Picture, Video
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+MJPEG = "multipart/x-mixed-replace; boundary=picture"
+PAGE_LIMIT = 500
+_TRACK_ID = re.compile(r"(.+)-(\d{1,9})", re.ASCII)
+
+Endpoint = Callable[..., Any]
+TrackId = Annotated[str, Path(description="`<sensor>-<n>`", examples=["cam-east-7"])]
+SensorId = Annotated[str, Path(examples=["cam-east"])]
+
+
+def _split_commas(value: object) -> object:
+    """`class=drone,bird` and `class=drone&class=bird` are the same."""
+    return [part for each in value for part in str(each).split(",")] if isinstance(value, list) else value
+
+
+def _split_box(value: object) -> object:
+    corners = _split_commas(value)
+    if isinstance(corners, list) and len(corners) != 4:
+        raise ValueError("four numbers are needed: west,south,east,north")
+    return corners
+
+
+T = TypeVar("T")
+Many = Annotated[list[T], BeforeValidator(_split_commas)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+BoundingBox = Annotated[tuple[Longitude, Latitude, Longitude, Latitude], BeforeValidator(_split_box)]
+
+Since = Annotated[
+    AwareDatetime | None,
+    Field(description="RFC 3339 with a zone; from this instant on", examples=["2026-05-01T12:00:00Z"]),
+]
+Until = Annotated[AwareDatetime | None, Field(description="up to and with this instant")]
+Limit = Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="rows of one page")]
+CursorText = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before")]
+
+
+class _Question(BaseModel):
+    """Base of all query parameters: a misspelt one is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    since: Since = None
+    until: Until = None
+    limit: Limit = 100
+    cursor: CursorText = None
+
+
+class TracksQuestion(_Question):
+    class_: Many[ClassName] = Field(default=[], alias="class", description="only these; several with commas")
+    state: Many[Literal["tentative", "confirmed", "coasting", "deleted"]] = Field(default=[])
+    sensor: Many[str] = Field(default=[], description="only tracks these sensors contribute to")
+    bbox: BoundingBox | None = Field(
+        default=None, description="west,south,east,north in degrees: only tracks with a place within"
+    )
+
+
+class HistoryQuestion(_Question):
+    """Of one track."""
+
+
+class DetectionsQuestion(_Question):
+    class_: Many[ClassName] = Field(default=[], alias="class")
+    sensor: Many[str] = Field(default=[])
+    min_score: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+
+
+class PictureQuestion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    overlay: bool = Field(default=False, description="draw tracks, and detections above their threshold")
+
+
+class Site(Protocol):
+    """What the interface reads of the running pipeline."""
+
+    @property
+    def live(self) -> LiveState: ...
+
+    @property
+    def store(self) -> Store: ...
+
+
+class LiveTracksRoute(Route):
+    """`GET /api/v1/tracks` as most ask for it: no parameters, JSON. The page is encoded already and is only sent.
+
+    Everything else at this path goes to the documented route behind, which answers this question with the same bytes;
+    parameters and their validation alone cost it more than all of this.
+    """
+
+    def __init__(self, board: Board) -> None:
+        super().__init__("/api/v1/tracks", self._send, methods=["GET"], include_in_schema=False)
+        self._board = board
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        plain = scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
+        if not plain or _wants_geojson(Headers(scope=scope)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+    async def _send(self, request: Request) -> Response:
+        return Response(self._board.page(), media_type=JSON)
+
+
+class Rest:
+    """The handlers. Those that read the disk or encode pictures do it beside the event loop."""
+
+    def __init__(self, site: Site, cameras: Sequence[CameraConfig], board: Board, video: Video) -> None:
+        self._cameras = {camera.id: camera for camera in cameras}
+        self._live = site.live
+        self._store = site.store
+        self._board = board
+        self._video = video
+
+    def router(self) -> APIRouter:
+        """All paths with their documentation."""
+        router = APIRouter(prefix="/api/v1", responses=documented(422))
+        add = partial(_add, router)
+        add("/tracks", self.tracks, schemas.TrackPage, "tracks", "List tracks, live or past", 503)
+        add("/tracks/{id}", self.track, schemas.Track, "tracks", "One track, live or past", 404, 406, 503)
+        add("/tracks/{id}/history", self.history, schemas.HistoryPage, "tracks", "Points of a track", 404, 503)
+        add("/detections", self.detections, schemas.DetectionPage, "detections", "List detections", 503)
+        add("/sensors", self.sensors, schemas.SensorList, "sensors", "List sensors and how they are")
+        add("/sensors/{id}", self.sensor, schemas.Sensor, "sensors", "One sensor", 404)
+        picture = partial(_add_picture, router)
+        picture("/sensors/{id}/snapshot.jpg", self.snapshot, "image/jpeg", "The newest picture")
+        picture("/sensors/{id}/stream.mjpg", self.stream, MJPEG, "Pictures as they come")
+        return router
+
+    # ── Tracks ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def tracks(self, request: Request, question: Annotated[TracksQuestion, Query()]) -> Response:
+        """Without `since`, `until` and `state=deleted`: the tracks that live now. With one of them: all that were
+        confirmed once and lived within the times. Newest birth first.
+
+        `Accept: application/geo+json` answers those that have a place on Earth, as a FeatureCollection.
+        """
+        if question.bbox is not None:  # no track has a place on Earth before there is fusion
+            page = tracks_page((), None)
+        elif question.since or question.until or "deleted" in question.state:
+            page = await run_in_threadpool(self._past_tracks, question)
+        else:
+            page = self._live_tracks(question)
+        if _wants_geojson(request.headers):
+            return Response(_feature_collection(orjson.loads(page)["tracks"]), media_type=GEOJSON)
+        return Response(page, media_type=JSON)
+
+    def _live_tracks(self, question: TracksQuestion) -> bytes:
+        after = _cursor(question.cursor, int, int, str)
+        found = [track for track in self._board.tracks() if _answers(track, question)]
+        rest = [track for track in found if after is None or track.order < after]
+        page = rest[: question.limit]
+        return tracks_page(page, cursor_text(*page[-1].order) if len(rest) > len(page) else None)
+
+    def _past_tracks(self, question: TracksQuestion) -> bytes:
+        states, sensors = tuple(question.state), tuple(question.sensor)
+        narrow = _filter(question, classes=tuple(question.class_), states=states, sensors=sensors)
+        page, next_cursor = _page(self._store.tracks(narrow), question.limit)
+        return orjson.dumps({"tracks": [_track_json(row) for row in page], "next_cursor": next_cursor})
+
+    async def track(self, request: Request, id: TrackId) -> Response:
+        """What is known of it, live or past. `Accept: application/geo+json` answers a Feature."""
+        live = self._board.track(id)
+        body = live.json if live else await run_in_threadpool(self._past_track, id)
+        if not _wants_geojson(request.headers):
+            return Response(body, media_type=JSON)
+        track = orjson.loads(body)
+        if track["latitude"] is None:
+            raise HTTPException(406, f"The track {id!r} has no place on Earth yet. Ask for application/json.")
+        return Response(orjson.dumps(_feature(track)), media_type=GEOJSON)
+
+    def _past_track(self, track_id: str) -> bytes:
+        stored = self._store.track(*_parsed(track_id))
+        if stored is None:
+            raise _no_track(track_id)
+        return orjson.dumps(_track_json(stored))
+
+    async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
+        """All that is known of where it was, oldest first. The newest 50 ms may still be on their way to the disk."""
+        return Response(await run_in_threadpool(self._history, id, question), media_type=JSON)
+
+    def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
+        sensor_id, number = _parsed(track_id)
+        rows = self._store.history(sensor_id, number, _filter(question))
+        if not rows and self._board.track(track_id) is None and self._store.track(sensor_id, number) is None:
+            raise _no_track(track_id)
+        page, next_cursor = _page(rows, question.limit)
+        points = [schemas.track_point_json(row.track, row.time_ns) for row in page]
+        return orjson.dumps({"id": track_id, "points": points, "next_cursor": next_cursor})
+
+    # ── Detections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def detections(self, question: Annotated[DetectionsQuestion, Query()]) -> Response:
+        """What the networks found, frame by frame, newest first; down to a score of 0.05."""
+        return Response(await run_in_threadpool(self._detections, question), media_type=JSON)
+
+    def _detections(self, question: DetectionsQuestion) -> bytes:
+        classes, sensors = tuple(question.class_), tuple(question.sensor)
+        narrow = _filter(question, classes=classes, sensors=sensors, min_score=question.min_score)
+        page, next_cursor = _page(self._store.detections(narrow), question.limit)
+        return orjson.dumps({"detections": [_detection_json(row) for row in page], "next_cursor": next_cursor})
+
+    # ── Sensors ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def describe(self, health: SensorHealth) -> Json:
+        """A sensor as `schemas.Sensor`."""
+        camera, latest = self._cameras[health.sensor_id], self._live.latest(health.sensor_id)
+        size = (latest.update.tracks.width, latest.update.tracks.height) if latest else None
+        return schemas.sensor_json(camera.id, camera.spectrum, str(camera.source), health, size)
+
+    def all_sensors(self) -> list[Json]:
+        """Every sensor as `schemas.Sensor`, in the order of the configuration."""
+        health = (self._live.health(sensor_id) for sensor_id in self._cameras)
+        return [self.describe(each) for each in health if each is not None]
+
+    async def sensors(self) -> Response:
+        """All sensors of the configuration, in its order."""
+        return Response(orjson.dumps({"sensors": self.all_sensors()}), media_type=JSON)
+
+    async def sensor(self, id: SensorId) -> Response:
+        """One sensor and how it is."""
+        health = self._live.health(id)
+        if health is None:
+            raise no_sensor(id)
+        return Response(orjson.dumps(self.describe(health)), media_type=JSON)
+
+    async def snapshot(self, id: SensorId, question: Annotated[PictureQuestion, Query()]) -> Response:
+        """JPEG of the newest frame; `overlay=1` draws what was found in that very frame. `X-Time` is its capture."""
+        latest = self._latest(id)
+        if latest is None:
+            raise HTTPException(
+                503, f"The sensor {id!r} has not delivered a frame yet: try again.", {"Retry-After": "1"}
+            )
+        picture = await self._video.picture(latest, question.overlay)
+        return Response(picture.jpeg, media_type="image/jpeg", headers=_picture_headers(picture))
+
+    async def stream(self, id: SensorId, question: Annotated[PictureQuestion, Query()]) -> Response:
+        """MJPEG (`multipart/x-mixed-replace`): the newest frame whenever the reader is ready for one."""
+        self._latest(id)
+        if self._video.full:
+            raise HTTPException(503, "Too many are watching: try again later.", {"Retry-After": "10"})
+        return StreamingResponse(self._parts(id, question.overlay), media_type=MJPEG)
+
+    async def _parts(self, sensor_id: str, overlay: bool) -> AsyncIterator[bytes]:
+        async with aclosing(self._video.watch(sensor_id, overlay)) as pictures:
+            async for picture in pictures:
+                yield _part(picture)
+
+    def _latest(self, sensor_id: str) -> Latest | None:
+        if self._live.health(sensor_id) is None:
+            raise no_sensor(sensor_id)
+        return self._live.latest(sensor_id)
+
+
+def no_sensor(sensor_id: str) -> HTTPException:
+    return HTTPException(404, f"There is no sensor {sensor_id!r}. See /api/v1/sensors for those there are.")
+
+
+def _no_track(track_id: str) -> HTTPException:
+    return HTTPException(
+        404,
+        f"There is no track {track_id!r}: it never was, was never confirmed, or is older than what the store keeps. "
+        "See /api/v1/tracks for those that live.",
+    )
+
+
+def _add(
+    router: APIRouter, path: str, endpoint: Endpoint, model: type[BaseModel], tag: str, summary: str, *errors: int
+) -> None:
+    """A route whose answer is encoded by the handler and described by the model."""
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": model}, **documented(*errors)}
+    router.add_api_route(path, endpoint, tags=[tag], summary=summary, responses=answers, response_model=None)
+
+
+def _add_picture(router: APIRouter, path: str, endpoint: Endpoint, media_type: str, summary: str) -> None:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    answers: dict[int | str, dict[str, Any]] = {200: {"content": content}, **documented(404, 503)}
+    router.add_api_route(path, endpoint, tags=["sensors"], summary=summary, responses=answers, response_class=Response)
+
+
+def _answers(track: LiveTrack, question: TracksQuestion) -> bool:
+    return (
+        (not question.class_ or track.class_name in question.class_)
+        and (not question.state or track.state in question.state)
+        and (not question.sensor or track.sensor_id in question.sensor)
+    )
+
+
+def _parsed(track_id: str) -> tuple[str, int]:
+    """Sensor and number of `<sensor>-<n>`."""
+    match = _TRACK_ID.fullmatch(track_id)
+    if match is None:
+        raise _no_track(track_id)
+    return match[1], int(match[2])
+
+
+def _picture_headers(picture: Picture) -> dict[str, str]:
+    return {"X-Time": rfc3339(picture.time_ns), "X-Sequence": str(picture.sequence)}
+
+
+def _part(picture: Picture) -> bytes:
+    """One part of the multipart stream (RFC 2046, section 5.1)."""
+    headers = {"Content-Type": "image/jpeg", "Content-Length": str(len(picture.jpeg)), **_picture_headers(picture)}
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(["--picture", *lines, "", ""]).encode() + picture.jpeg + b"\r\n"
+
+
+# ── Pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cursor_text(*keys: int | str) -> str:
+    """Where a page ended: the sort keys of its last row, opaque to the client."""
+    return base64.urlsafe_b64encode(orjson.dumps(keys)).decode().rstrip("=")
+
+
+def _cursor(text: str | None, *types: type) -> tuple[Any, ...] | None:
+    """The keys of a cursor that was made for this kind of list."""
+    if text is None:
+        return None
+    try:
+        keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        keys = None
+    if not isinstance(keys, list) or tuple(map(type, keys)) != types:
+        raise HTTPException(422, "cursor: it is no next_cursor of this list. Leave it out to start at the first page.")
+    return tuple(keys)
+
+
+def _filter(question: _Question, **narrow: Any) -> Filter:
+    """One row more than the page holds, so that it is known whether there is a next one."""
+    return Filter(
+        since_ns=to_ns(question.since) if question.since else None,
+        until_ns=to_ns(question.until) if question.until else None,
+        after=_cursor(question.cursor, int, int),
+        limit=question.limit + 1,
+        **narrow,
+    )
+
+
+Stored = TypeVar("Stored", StoredTrack, StoredDetection)
+
+
+def _page(rows: list[Stored], limit: int) -> tuple[list[Stored], str | None]:
+    page = rows[:limit]
+    return page, cursor_text(*page[-1].key) if len(rows) > limit else None
+
+
+def _track_json(row: StoredTrack) -> Json:
+    return schemas.track_json(row.sensor_id, row.track, row.time_ns, row.first_ns)
+
+
+def _detection_json(row: StoredDetection) -> Json:
+    return {
+        "sensor": row.sensor_id,
+        "time": rfc3339(row.time_ns),
+        "sequence": row.sequence,
+        "class": schemas.best_class(row.class_scores),
+        "score": round(row.score, 4),
+        "box": rounded(row.box, 2),
+        "scores": schemas.by_class(row.class_scores),
+    }
+
+
+# ── GeoJSON (RFC 7946) ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wants_geojson(headers: Headers) -> bool:
+    return GEOJSON in headers.get("accept", "")
+
+
+def _feature(track: Json) -> Json:
+    """Positions are longitude, latitude, altitude: RFC 7946, section 3.1.1."""
+    position = [track["longitude"], track["latitude"], track["altitude"]]
+    geometry = {"type": "Point", "coordinates": [each for each in position if each is not None]}
+    return {"type": "Feature", "id": track["id"], "geometry": geometry, "properties": track}
+
+
+def _feature_collection(tracks: Sequence[Json]) -> bytes:
+    features = [_feature(track) for track in tracks if track["latitude"] is not None]
+    return orjson.dumps({"type": "FeatureCollection", "features": features})
