@@ -226,16 +226,22 @@ def _draw(camera: Camera, parts: Sequence[Part], position: FloatArray, body_to_e
     if bool(np.any(high <= 0) or np.any(low >= edge)) or int(size.max()) > _LARGEST_TARGET_PX:
         return None
     fine = 8 if size.max() <= 96 else 4 if size.max() <= 384 else 1
-    canvas = np.zeros((int(size[1]) * fine, int(size[0]) * fine, 3), np.uint8)
     outlines = _outlines(parts, (pixels - low) * fine - 0.5, camera.model.fx * fine / seen[:, 2])
+    layers = _coverage(parts, outlines, (int(size[0]), int(size[1])), fine)
+    return _Patch(int(low[0]) - _MARGIN_PX, int(low[1]) - _MARGIN_PX, layers)
+
+
+def _coverage(parts: Sequence[Part], outlines: list[NDArray[np.int32]], size: tuple[int, int], fine: int) -> Image:
+    """Layers of a patch of `size` (width, height) and a margin around it; each later part hides what it covers."""
+    canvas = np.zeros((size[1] * fine, size[0] * fine, 3), np.uint8)
     for part, outline in zip(parts, outlines, strict=True):
         paint = part.paint
         colour = tuple(255.0 * paint.opacity * v for v in (1.0, paint.reflectance, paint.heat))
         cv2.fillConvexPoly(canvas, outline, colour, shift=_SHIFT)
-    layers = cv2.resize(canvas, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    # Room for the blur around it.
-    layers = np.pad(layers, ((_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)))
-    return _Patch(int(low[0]) - _MARGIN_PX, int(low[1]) - _MARGIN_PX, layers)
+    layers = np.zeros((size[1] + 2 * _MARGIN_PX, size[0] + 2 * _MARGIN_PX, 3), np.float32)
+    inside = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    layers[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX] = inside / np.float32(255.0)
+    return layers
 
 
 def _outlines(parts: Sequence[Part], points: FloatArray, px_per_m: FloatArray) -> list[NDArray[np.int32]]:
