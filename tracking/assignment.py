@@ -21,13 +21,13 @@ Index = NDArray[np.intp]
 
 def sweep(centre: Array, reach: Array, points: Array) -> tuple[Index, Index]:
     """All pairs (i, j) with |points[j] - centre[i]| ≤ reach[i], ordered by i then by points[j]; n log n plus the pairs."""
-    order = np.argsort(points, kind="stable")
-    ordered = points[order]
-    first = np.searchsorted(ordered, centre - reach, side="left")
-    count = np.searchsorted(ordered, centre + reach, side="right") - first
-    i = np.repeat(np.arange(len(centre)), count)
-    start = first - (np.cumsum(count) - count)  # so that start + position in the list of pairs = position in `ordered`
-    j = order[np.arange(len(i)) + start[i]]
+    order = points.argsort(kind="stable")
+    ordered = points.take(order)
+    first = ordered.searchsorted(centre - reach, side="left")
+    count = ordered.searchsorted(centre + reach, side="right") - first
+    i = np.arange(len(centre)).repeat(count)
+    start = first - (count.cumsum() - count)  # so that start + position in the list of pairs = position in `ordered`
+    j = order.take(np.arange(len(i)) + start.take(i))
     return i, j
 
 
@@ -43,18 +43,15 @@ def gated_pairs(value: Array, variance: Array, measured: Array, gate: float) -> 
         i [P] into N, j [P] into M, distance² [P].
     """
     i, j = sweep(value[0], np.sqrt(gate * variance[0]), measured[0])
-    innovation = measured[:, j] - value[:, i]
-    scaled = innovation * innovation / variance[:, i]
-    distance = scaled[0]
-    for axis in scaled[1:]:
-        distance = distance + axis
-    inside = distance <= gate
-    return i[inside], j[inside], distance[inside]
+    innovation = measured.take(j, axis=1) - value.take(i, axis=1)
+    distance = np.add.reduce(innovation * innovation / variance.take(i, axis=1), axis=0)  # row by row: a fixed order
+    (inside,) = (distance <= gate).nonzero()
+    return i.take(inside), j.take(inside), distance.take(inside)
 
 
 def contested(i: Index, j: Index) -> NDArray[np.bool_]:
     """Pairs of which either side also stands in another pair, [P]."""
-    return np.asarray((np.bincount(i)[i] > 1) | (np.bincount(j)[j] > 1))
+    return np.asarray((np.bincount(i).take(i) > 1) | (np.bincount(j).take(j) > 1))
 
 
 def components(i: Index, j: Index) -> Iterator[NDArray[np.intp]]:
@@ -100,9 +97,9 @@ def assign(i: Index, j: Index, gain: Array) -> NDArray[np.bool_]:
     """
     rivals = contested(i, j)
     taken = ~rivals
-    at = np.flatnonzero(rivals)
+    (at,) = rivals.nonzero()
     if len(at):
-        benefit = log(gain[at])
+        benefit = log(gain.take(at))
         for component in components(i[at], j[at]):
             pairs = at[component]
             taken[pairs[solve(i[pairs], j[pairs], benefit[component])]] = True

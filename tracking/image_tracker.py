@@ -43,6 +43,7 @@ SMALLEST_PX = 1.0  # no filtered box shrinks below a pixel
 NONE = -1
 SCORE_FLOOR = 0.02  # scores are believed no further
 DELETED = lifecycle.CODE[Status.DELETED]
+_SMALLEST = np.array([[-math.inf], [-math.inf], [SMALLEST_PX], [SMALLEST_PX]])
 
 
 class Expected(NamedTuple):
@@ -126,13 +127,15 @@ class ImageTracker:
         alive = table.status != DELETED
         room = self.settings.max_tracks - int(np.count_nonzero(alive))
         births = birthplaces(measured, match.taken, self.settings)
-        rejected[Reason.NO_ROOM] = max(len(births) - room, 0)
-        born = newborn(measured.take(births[:room]), look.time_ns, self._next_id, self.settings)
-        self._commit(table.keep(alive).append(born), len(born.id), look.time_ns, rejected)
+        if len(births) > room:
+            rejected[Reason.NO_ROOM] = len(births) - room
+        births = births[:room]
+        born = newborn(measured.take(births), look.time_ns, self._next_id, self.settings)
+        self._commit(table.keep(alive).append(born), len(births), look.time_ns, rejected)
         return image_tracks(
             look,
             self._table,
-            detection=np.concatenate([measured.indices(match.measurement[alive]), measured.index[births[:room]]]),
+            detection=np.concatenate([indices(measured, match.measurement[alive]), measured.index[births]]),
             deleted=ended + tuple(table.id[~alive].tolist()),
             rejected=sum(rejected.values()),
         )
@@ -186,14 +189,13 @@ class ImageTracker:
 
 def predicted(table: Table, dt_s: float, settings: TrackerSettings) -> Table:
     """Tracks `dt_s` later, before the look."""
-    box = scale(table.state.value)
-    noise = per_axis(box * settings.speed_noise, box * settings.growth_noise)
+    noise = area(table.state.value) * variances(settings.speed_noise, settings.growth_noise)
     belief = existence.predict(
         table.belief, dt_s, visible_s=settings.visible_s, hidden_s=settings.hidden_s, survival_s=settings.survival_s
     )
     keep = exp(-min(dt_s / settings.class_memory_s, 700.0))
     return table._replace(
-        state=kalman.predict(table.state, dt_s, noise * noise),
+        state=kalman.predict(table.state, dt_s, noise),
         belief=belief,
         classes=classification.fade(table.classes, keep),
     )
@@ -202,9 +204,8 @@ def predicted(table: Table, dt_s: float, settings: TrackerSettings) -> Table:
 def expected(table: Table, look: Detections, settings: TrackerSettings) -> Expected:
     """What the tracks expect of `look`, before any of its detections is seen."""
     value = table.state.value
-    box = scale(value)
-    noise = per_axis(box * settings.position_sigma, box * settings.size_sigma)
-    noise = noise * noise + settings.pixel_sigma * settings.pixel_sigma
+    box_area = area(value)
+    noise = measurement_noise(box_area, settings)
     variance = table.state.var_value + noise
     x, y = value[:2]
     inside = (x >= 0.0) & (x <= look.width) & (y >= 0.0) & (y <= look.height)
@@ -212,7 +213,7 @@ def expected(table: Table, look: Detections, settings: TrackerSettings) -> Expec
         value=value,
         noise=noise,
         variance=variance,
-        peak=peak_over_clutter(variance, box, look.width * look.height / settings.clutter_per_look),
+        peak=peak_over_clutter(variance, box_area, look.width * look.height / settings.clutter_per_look),
         p_detection=np.where(inside, settings.p_detection, 0.0),
     )
 
@@ -228,15 +229,14 @@ def associated(table: Table, hope: Expected, measured: Measurements, settings: T
     odds = score_odds(measured.score, settings)
     strong = measured.score >= settings.score_high
     for stage in (strong, ~strong):
-        free, offered = np.flatnonzero(~match.seen), np.flatnonzero(stage)
+        (free,), (offered,) = (~match.seen).nonzero(), stage.nonzero()
         if len(free) == 0 or len(offered) == 0:
             continue
-        i, j, distance = assignment.gated_pairs(
-            hope.value[:, free], hope.variance[:, free], measured.box[:, offered], settings.gate
-        )
-        i, j = free[i], offered[j]
-        ratio = hope.peak[i] * heavy_tail(distance) * odds[j]
-        chosen = assignment.assign(i, j, 1.0 + prior[i] * ratio)
+        value, variance = hope.value.take(free, axis=1), hope.variance.take(free, axis=1)
+        i, j, distance = assignment.gated_pairs(value, variance, measured.box.take(offered, axis=1), settings.gate)
+        i, j = free.take(i), offered.take(j)
+        ratio = hope.peak.take(i) * heavy_tail(distance) * odds.take(j)
+        chosen = assignment.assign(i, j, 1.0 + prior.take(i) * ratio)
         i, j = i[chosen], j[chosen]
         match.measurement[i], match.ratio[i], match.taken[j] = j, ratio[chosen], True
     return match
@@ -250,13 +250,13 @@ def updated(
     if not len(measured.score):
         return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.ratio))
     at = match.measurement  # NONE points to the last measurement, whose values `seen` then masks
-    state = kalman.update(table.state, measured.box[:, at], hope.noise, seen)
+    state = kalman.update(table.state, measured.box.take(at, axis=1), hope.noise, seen)
     since_s = (time_ns - table.seen_ns) * 1e-9
     weight = np.where(seen, np.minimum(since_s / settings.class_independent_s, 1.0), 0.0)
-    evidence = classification.likelihood(measured.class_scores[:, at])
+    evidence = classification.likelihood(measured.class_scores.take(at, axis=1))
     return table._replace(
         seen_ns=np.where(seen, time_ns, table.seen_ns),
-        state=state._replace(value=not_smaller_than_a_pixel(state.value)),
+        state=not_smaller_than_a_pixel(state),
         belief=existence.after_look(table.belief, hope.p_detection, match.ratio),
         classes=classification.update(table.classes, evidence, weight),
     )
@@ -273,9 +273,11 @@ def advanced(table: Table, seen: Bools, look: Detections, settings: TrackerSetti
 
 def birthplaces(measured: Measurements, taken: Bools, settings: TrackerSettings) -> Index:
     """Strong measurements that no track explains, best first; equal scores are ordered by place."""
-    places = np.flatnonzero(~taken & (measured.score >= settings.score_high))
-    covered = [overlap(measured.box[:, [at]], measured.box[:, taken]) > settings.birth_overlap for at in places]
-    places = places[[not hits.any() for hits in covered]] if len(places) else places
+    (places,) = (~taken & (measured.score >= settings.score_high)).nonzero()
+    if len(places) == 0:
+        return places
+    covered = overlap(measured.box[:, places, None], measured.box[:, None, taken]) > settings.birth_overlap
+    places = places[~covered.any(axis=1)]
     order = np.lexsort((*measured.box[::-1, places], -measured.score[places]))
     return places[order]
 
@@ -283,9 +285,9 @@ def birthplaces(measured: Measurements, taken: Bools, settings: TrackerSettings)
 def newborn(measured: Measurements, time_ns: int, first_id: int, settings: TrackerSettings) -> Table:
     """A tentative track for each measurement, at rest but of unknown velocity."""
     count = len(measured.score)
-    box = scale(measured.box)
-    noise = per_axis(box * settings.position_sigma, box * settings.size_sigma)
-    speed = per_axis(box * settings.speed_sigma, box * settings.growth_sigma)
+    if count == 0:
+        return Table.empty()
+    box_area = area(measured.box)
     prior = settings.existence_at_birth / (1.0 - settings.existence_at_birth)
     odds = prior * score_odds(measured.score, settings)
     unknown = np.full((len(CLASSES), count), classification.UNKNOWN)
@@ -295,12 +297,14 @@ def newborn(measured: Measurements, time_ns: int, first_id: int, settings: Track
         born_ns=np.full(count, time_ns),
         seen_ns=np.full(count, time_ns),
         status=np.full(count, lifecycle.CODE[Status.TENTATIVE], dtype=np.int8),
-        state=Gaussian(
-            value=not_smaller_than_a_pixel(measured.box),
-            rate=np.zeros_like(box * measured.box),
-            var_value=noise * noise + settings.pixel_sigma * settings.pixel_sigma,
-            cov=np.zeros_like(noise),
-            var_rate=speed * speed,
+        state=not_smaller_than_a_pixel(
+            Gaussian(
+                value=measured.box,
+                rate=np.zeros_like(measured.box),
+                var_value=measurement_noise(box_area, settings),
+                cov=np.zeros_like(measured.box),
+                var_rate=box_area * variances(settings.speed_sigma, settings.growth_sigma),
+            )
         ),
         belief=Existence(visible=odds / (1.0 + odds), hidden=np.zeros(count)),
         classes=classification.update(unknown, evidence, np.ones(count)),
@@ -310,14 +314,21 @@ def newborn(measured: Measurements, time_ns: int, first_id: int, settings: Track
 # -- small quantities ---------------------------------------------------------------------------------------------------
 
 
-def scale(box: Array) -> Array:
-    """Geometric mean of width and height, at least a pixel; [N] from [4, N]."""
-    return np.sqrt(np.maximum(box[2], SMALLEST_PX) * np.maximum(box[3], SMALLEST_PX))
+def area(box: Array) -> Array:
+    """Square of the unit "box" of the settings, px²; [N] from [4, N]."""
+    return np.asarray(box[2] * box[3])
 
 
-def per_axis(place: Array, size: Array) -> Array:
-    """[4, N] for x, y, width, height."""
-    return np.stack([place, place, size, size])
+def variances(place_sigma: float, size_sigma: float) -> Array:
+    """[4, 1] for x, y, width, height."""
+    place, size = place_sigma * place_sigma, size_sigma * size_sigma
+    return np.array([[place], [place], [size], [size]])
+
+
+def measurement_noise(box_area: Array, settings: TrackerSettings) -> Array:
+    """Variance of a measured box around the true one, px², [4, N]."""
+    relative = variances(settings.position_sigma, settings.size_sigma)
+    return box_area * relative + settings.pixel_sigma * settings.pixel_sigma
 
 
 def score_odds(score: Array, settings: TrackerSettings) -> Array:
@@ -326,15 +337,15 @@ def score_odds(score: Array, settings: TrackerSettings) -> Array:
     return s / (1.0 - s) * ((1.0 - settings.score_even) / settings.score_even)
 
 
-def peak_over_clutter(variance: Array, box: Array, area_per_clutter: float) -> Array:
+def peak_over_clutter(variance: Array, box_area: Array, area_per_clutter: float) -> Array:
     """Density of the innovation at zero over that of clutter, [N].
 
     Clutter is spread evenly over the picture, and in width and height over about one box each. The innovation follows
     Student's t with 4 degrees of freedom, whose tails are as heavy as a detector's and which needs no exponential:
     Γ(4) / (Γ(2) (4π)² √|S|) (1 + d²/4)⁻⁴ (see `heavy_tail`).
     """
-    x, y, width, height = variance
-    return (6.0 / (16.0 * math.pi * math.pi)) * area_per_clutter * (box * box) / np.sqrt(x * y * width * height)
+    determinant = np.multiply.reduce(variance, axis=0)
+    return (6.0 / (16.0 * math.pi * math.pi)) * area_per_clutter * box_area / np.sqrt(determinant)
 
 
 def heavy_tail(distance: Array) -> Array:
@@ -359,9 +370,14 @@ def overlap(a: Array, b: Array) -> Array:
     return np.asarray(common / (a[2] * a[3] + b[2] * b[3] - common))
 
 
-def not_smaller_than_a_pixel(box: Array) -> Array:
-    """[4, N] with width and height at least a pixel."""
-    return np.stack([box[0], box[1], np.maximum(box[2], SMALLEST_PX), np.maximum(box[3], SMALLEST_PX)])
+def not_smaller_than_a_pixel(state: Gaussian) -> Gaussian:
+    """State with width and height at least a pixel."""
+    return state._replace(value=np.maximum(state.value, _SMALLEST))
+
+
+def indices(measured: Measurements, at: Index) -> Index:
+    """Indices into the `Detections` for indices into the measurements; NONE stays as it is."""
+    return np.where(at == NONE, NONE, measured.index.take(at)) if len(measured.index) else at
 
 
 def _header(head: bytes) -> dict[str, Any]:

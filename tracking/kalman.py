@@ -59,11 +59,12 @@ def update(state: Gaussian, measured: Array, r: Array | float, seen: NDArray[np.
     s = state.var_value + r
     gain_value = np.where(seen, state.var_value / s, 0.0)
     gain_rate = np.where(seen, state.cov / s, 0.0)
+    left = np.where(seen, r / s, 1.0)  # = 1 - gain_value, without cancellation: variances never turn negative
     innovation = measured - state.value
     return Gaussian(
         value=state.value + gain_value * innovation,
         rate=state.rate + gain_rate * innovation,
-        var_value=np.where(seen, state.var_value * (r / s), state.var_value),  # = (1 - K) P, never negative
-        cov=np.where(seen, state.cov * (r / s), state.cov),
+        var_value=state.var_value * left,
+        cov=state.cov * left,
         var_rate=state.var_rate - gain_rate * state.cov,
     )

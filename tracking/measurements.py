@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 from models.types import CLASSES, Detections
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 #: No picture has a coordinate beyond this; squares of it are still far from overflow.
 LARGEST_PX = 1e6
+SMALLEST_AREA_PX = 1e-6  # width or height of less is none at all
+
+# Rows of a look: x, y, width, height, score, class scores. A comparison with NaN is false, so the range check holds for it too.
+_LOWEST = np.array([-LARGEST_PX] * 2 + [SMALLEST_AREA_PX] * 2 + [0.0] * (1 + len(CLASSES)))[:, None]
+_HIGHEST = np.array([LARGEST_PX] * 4 + [1.0] * (1 + len(CLASSES)))[:, None]
 
 
 class Reason(StrEnum):
-    """Why a detection or a whole look was left out."""
+    """Why a detection, a birth or a whole look was left out."""
 
     NOT_FINITE = "not_finite"  # NaN or infinite box, score or class score
     NO_AREA = "no_area"  # width or height not above zero
@@ -44,14 +50,12 @@ class Measurements(NamedTuple):
     box: Array
     score: Array
     class_scores: Array
-    index: NDArray[np.intp]
+    index: Index
 
-    def indices(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Indices into the `Detections` for indices into these; negative ones stay as they are."""
-        return np.where(at < 0, at, self.index[at]) if len(self.index) else at
-
-    def take(self, at: NDArray[np.intp] | NDArray[np.bool_]) -> Measurements:
-        return Measurements(self.box[:, at], self.score[at], self.class_scores[:, at], self.index[at])
+    def take(self, at: Index) -> Measurements:
+        return Measurements(
+            self.box.take(at, axis=1), self.score.take(at), self.class_scores.take(at, axis=1), self.index.take(at)
+        )
 
 
 def admissible(look: Detections, score_low: float, limit: int) -> tuple[Measurements, dict[Reason, int]]:
@@ -60,35 +64,36 @@ def admissible(look: Detections, score_low: float, limit: int) -> tuple[Measurem
     Raises:
         ValueError: the arrays of `look` do not fit each other; that is a fault of the program and not of the picture.
     """
-    boxes, scores, class_scores = _float64(look)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & np.isfinite(class_scores).all(axis=1)
-    area = (boxes[:, 2:] > 0.0).all(axis=1)
-    in_range = (np.abs(boxes) <= LARGEST_PX).all(axis=1) & (scores >= 0.0) & (scores <= 1.0)
-    usable = np.flatnonzero(finite & area & in_range & (scores >= score_low))
-    kept = _strongest(usable, scores, limit)
-    rejected = {
-        Reason.NOT_FINITE: int(np.count_nonzero(~finite)),
-        Reason.NO_AREA: int(np.count_nonzero(finite & ~area)),
-        Reason.OUT_OF_RANGE: int(np.count_nonzero(finite & area & ~in_range)),
-        Reason.TOO_MANY: len(usable) - len(kept),
-    }
-    x, y, width, height = boxes[kept].T
-    centre_size = np.stack([x + 0.5 * width, y + 0.5 * height, width, height])
-    return Measurements(centre_size, scores[kept], class_scores[kept].T, kept), rejected
+    rows = _rows(look)
+    sane = (rows >= _LOWEST) & (rows <= _HIGHEST)
+    usable = sane.all(axis=0)
+    rejected = {} if usable.all() else _reasons(rows, usable)
+    (kept,) = (usable & (rows[4] >= score_low)).nonzero()
+    if len(kept) > limit:
+        rejected[Reason.TOO_MANY] = len(kept) - limit
+        kept = np.sort(kept[np.argsort(-rows[4, kept], kind="stable")[:limit]])
+    rows = rows.take(kept, axis=1)
+    rows[:2] += 0.5 * rows[2:4]
+    return Measurements(rows[:4], rows[4], rows[5:], kept), rejected
 
 
-def _float64(look: Detections) -> tuple[Array, Array, Array]:
+def _rows(look: Detections) -> Array:
+    """[5 + C, M] float64."""
     count = len(look.scores)
-    boxes = np.asarray(look.boxes, dtype=np.float64)
-    class_scores = np.asarray(look.class_scores, dtype=np.float64)
-    if boxes.shape != (count, 4) or class_scores.shape != (count, len(CLASSES)):
-        shapes = f"boxes {boxes.shape}, scores ({count},), class_scores {class_scores.shape}"
+    if look.boxes.shape != (count, 4) or look.class_scores.shape != (count, len(CLASSES)):
+        shapes = f"boxes {look.boxes.shape}, scores ({count},), class_scores {look.class_scores.shape}"
         raise ValueError(f"Detections of {look.sensor_id} do not fit each other: {shapes}")
-    return boxes, np.asarray(look.scores, dtype=np.float64), class_scores
+    rows = np.empty((5 + len(CLASSES), count))
+    rows[:4], rows[4], rows[5:] = look.boxes.T, look.scores, look.class_scores.T
+    return rows
 
 
-def _strongest(usable: NDArray[np.intp], scores: Array, limit: int) -> NDArray[np.intp]:
-    if len(usable) <= limit:
-        return usable
-    order = np.argsort(-scores[usable], kind="stable")
-    return np.sort(usable[order[:limit]])
+def _reasons(rows: Array, usable: NDArray[np.bool_]) -> dict[Reason, int]:
+    finite = np.isfinite(rows).all(axis=0)
+    area = (rows[2:4] >= SMALLEST_AREA_PX).all(axis=0)
+    counts = {
+        Reason.NOT_FINITE: np.count_nonzero(~finite),
+        Reason.NO_AREA: np.count_nonzero(finite & ~area),
+        Reason.OUT_OF_RANGE: np.count_nonzero(finite & area & ~usable),
+    }
+    return {reason: int(count) for reason, count in counts.items() if count}

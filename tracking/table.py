@@ -53,9 +53,13 @@ class Table(NamedTuple):
         return [self.id, self.born_ns, self.seen_ns, self.status, *self.state, *self.belief, self.classes]
 
     def keep(self, alive: NDArray[np.bool_]) -> Table:
+        if alive.all():
+            return self
         return Table.from_columns([column[..., alive] for column in self.columns()])
 
     def append(self, born: Table) -> Table:
+        if len(born.id) == 0:
+            return self
         pairs = zip(self.columns(), born.columns(), strict=True)
         return Table.from_columns([np.concatenate(pair, axis=-1) for pair in pairs])
 
