@@ -83,7 +83,7 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     wanted = torch.zeros_like(logits)
     wanted.scatter_(2, targets.labels.gather(1, index)[..., None], (quality * taken)[..., None])
     norm = quality.sum().clamp(min=1.0)
-    weight = _focus(logits.detach().sigmoid(), wanted, targets.bird_weight)
+    weight = _focus(logits.detach().sigmoid(), taken, targets.bird_weight)
     class_loss = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum() / norm
     truth = targets.boxes.gather(1, index[..., None].expand(-1, -1, 4))[taken]
     _, ciou = complete_iou(boxes[taken], truth)
@@ -91,12 +91,12 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     return {"total": class_loss + 2.5 * box_loss, "class": class_loss.detach(), "box": box_loss.detach()}
 
 
-def _focus(score: Tensor, wanted: Tensor, bird_weight: Tensor) -> Tensor:
-    """Quality focal weights (Li et al. 2020, equation 4): easy background counts little.
+def _focus(score: Tensor, taken: Tensor, bird_weight: Tensor) -> Tensor:
+    """Weights [B, A, classes] of the class loss: on background easy cells count little (varifocal, Zhang et al. 2021).
 
-    Many distant birds in clips of other classes are not annotated, so 'bird' on background counts less there.
+    On an object's cells every class counts fully, the wrong ones too: that is where classes are told apart. Many distant
+    birds in clips of other classes are not annotated, so 'bird' on background counts less there.
     """
-    weight = torch.where(wanted > 0, (score - wanted).abs().clamp(min=0.1), 0.75 * score.square())
-    per_class = torch.ones(len(score), 1, score.shape[2], device=score.device)
-    per_class[:, 0, _BIRD] = bird_weight
-    return torch.where(wanted > 0, weight, weight * per_class)
+    background = 0.75 * score.square()
+    background[..., _BIRD] *= bird_weight[:, None]
+    return torch.where(taken[..., None], 1.0, background)
