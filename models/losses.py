@@ -94,8 +94,8 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
 def _focus(score: Tensor, taken: Tensor, bird_weight: Tensor) -> Tensor:
     """Weights [B, A, classes] of the class loss: on background easy cells count little (varifocal, Zhang et al. 2021).
 
-    On an object's cells every class counts fully, the wrong ones too: that is where classes are told apart. Many distant
-    birds in clips of other classes are not annotated, so 'bird' on background counts less there.
+    On an object's cells every class counts fully, the wrong ones too: that is where classes are told apart. Many
+    distant birds in clips of other classes are not annotated, so 'bird' on background counts less there.
     """
     background = 0.75 * score.square()
     background[..., _BIRD] *= bird_weight[:, None]
