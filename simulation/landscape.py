@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.geometry import FloatArray, angles_to_direction, direction_to_angles, rotate
+from fusion.geometry import FloatArray, angles_to_direction, direction_to_angles, rotate, wrap_angle
 from simulation.camera import Camera
 
 Image = NDArray[np.float32]
@@ -202,10 +202,18 @@ def paint_backdrop(landscape: Landscape, camera: Camera) -> Backdrop:
 
 
 def _pixel_angles(camera: Camera) -> tuple[FloatArray, FloatArray]:
-    """Azimuth and elevation, radians [H, W], of every pixel's centre."""
-    columns, rows = np.meshgrid(np.arange(camera.model.width) + 0.5, np.arange(camera.model.height) + 0.5)
-    rays = camera.model.rays(np.stack([columns, rows], axis=-1))
-    return direction_to_angles(rotate(camera.enu_to_camera.T, rays))
+    """Azimuth and elevation, radians [H, W], of the pixels: exact for one in 64, interpolated between.
+
+    Azimuth is unwrapped about the camera's own, so that it has no seam within the picture.
+    """
+    size, step = (camera.model.width, camera.model.height), 8
+    columns, rows = np.meshgrid(*((np.arange(max(n // step, 1)) + 0.5) * n / max(n // step, 1) for n in size))
+    rays = rotate(camera.enu_to_camera.T, camera.model.rays(np.stack([columns, rows], axis=-1)))
+    azimuth, elevation = direction_to_angles(rays)
+    ahead = math.radians(camera.azimuth_deg)
+    grids = (ahead + wrap_angle(azimuth - ahead), elevation)
+    azimuth, elevation = (np.asarray(cv2.resize(g, size, interpolation=cv2.INTER_LINEAR), np.float64) for g in grids)
+    return azimuth, elevation
 
 
 def _visible(
@@ -270,9 +278,12 @@ class _Canvas:
 
     def draw(self, branches: Branches) -> None:
         """Straight strokes, at least one fine pixel wide."""
-        points, valid = self._place(branches.ends[..., 0], branches.ends[..., 1])
+        model = self._camera.model
+        off = np.abs(wrap_angle(branches.ends[:, 0, 0] - math.radians(self._camera.azimuth_deg)))
+        ends = branches.ends[off < 1.5 * math.atan2(model.width, model.fx)]
+        points, valid = self._place(ends[..., 0], ends[..., 1])
         inside = np.all(valid & (np.abs(points) < (4 * max(self._size) << _SHIFT)).all(axis=-1), axis=-1)
-        thickness = max(1, round(branches.width_rad * self._camera.model.fx * _SUPERSAMPLE))
+        thickness = max(1, round(branches.width_rad * model.fx * _SUPERSAMPLE))
         strokes = list(points[inside])
         cv2.polylines(self._colour, strokes, False, self._tone(branches.material), thickness, shift=_SHIFT)
         cv2.polylines(self._mask, strokes, False, 255, thickness, shift=_SHIFT)

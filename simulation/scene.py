@@ -46,8 +46,8 @@ class Scene:
 
     def paint(self) -> None:
         """Paint every camera's backdrop now (about a second each), rather than with its first frame."""
-        for camera in self.cameras.values():
-            self._renderer(camera)
+        for sensor_id in self.cameras:
+            self.renderer(sensor_id)
 
     def shot(self, sensor_id: str, time_ns: int, sequence: int = 0) -> Shot:
         """What a camera sees at `time_ns` ≥ `epoch_ns`. One camera is not to be asked from two threads at once.
@@ -59,7 +59,7 @@ class Scene:
         if time_ns < self.epoch_ns:
             raise ValueError(f"the scene begins at {self.epoch_ns} ns, and {time_ns} ns is before that")
         camera = self.cameras[sensor_id]
-        pixels, truth = self._renderer(camera).render(self.aircraft, (time_ns - self.epoch_ns) / _NS)
+        pixels, truth = self.renderer(sensor_id).render(self.aircraft, (time_ns - self.epoch_ns) / _NS)
         return Shot(Frame(sensor_id, time_ns, sequence, camera.band, pixels, time_source="simulated"), truth)
 
     def shots(self, sensor_id: str, start_ns: int | None = None) -> Iterator[Shot]:
@@ -72,8 +72,8 @@ class Scene:
         """The same without the truth: what a detector may know."""
         return (shot.frame for shot in self.shots(sensor_id, start_ns))
 
-    def _renderer(self, camera: Camera) -> Renderer:
-        """Painted at first use, so that a scene costs nothing until it is looked at."""
-        if camera.sensor_id not in self._renderers:
-            self._renderers[camera.sensor_id] = Renderer(camera, self.landscape)
-        return self._renderers[camera.sensor_id]
+    def renderer(self, sensor_id: str) -> Renderer:
+        """A camera's renderer, painted at first use: a scene costs nothing until it is looked at."""
+        if sensor_id not in self._renderers:
+            self._renderers[sensor_id] = Renderer(self.cameras[sensor_id], self.landscape)
+        return self._renderers[sensor_id]
