@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from click.exceptions import ClickException
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     from models import types as model_types
     from service.pipeline import MakeCapture
     from service.settings import Settings
+
+#: What every wrong call raises. Typer brings a click of its own, or not, by version, and does not export this class.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="deeplomatics",
@@ -56,10 +58,8 @@ def main() -> NoReturn:
     """Entry point: runs a command and turns what went wrong into one sentence and a status."""
     try:
         status = app(standalone_mode=False)
-    except ClickException as error:
-        status = _fail(error.format_message(), 2)
-    except CallError as error:
-        status = _fail(str(error), 2)
+    except (UsageError, CallError) as error:
+        status = _fail(_sentence(error), 2)
     except typer.Abort:
         status = _fail("stopped", 1)
     except _failures() as error:
@@ -86,6 +86,8 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, UsageError):
+        return str(getattr(error, "format_message", error.__str__)())
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
     return str(error)
@@ -250,13 +252,14 @@ def track(
     addresses = [_address(text) for text in source]
     from service.clock import SystemClock
     from service.progress import shown
-    from service.settings import DetectorSettings
     from service.track import STANDARD_OUTPUT, Request, RequestError
     from service.track import track as run
 
     if output is None and mot is None and video is None:
         output = STANDARD_OUTPUT
-    detector = DetectorSettings(device=device.value, threads=os.cpu_count() or 1)
+    detector = _settings({}, device).detector
+    if "threads" not in detector.model_fields_set:  # one recording has the machine to itself
+        detector = detector.model_copy(update={"threads": os.cpu_count() or 1})
     request = Request(addresses, sensor.value, detector, fps, output, mot, video)
     try:
         with shown() as progress:

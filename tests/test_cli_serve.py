@@ -1,0 +1,85 @@
+"""The service as a process: it says where it is, answers, and ends on SIGTERM with all it had accepted in the store."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bright_spot import write_video
+
+from service.store import Filter, Store
+
+WAIT_S = 100
+
+#: The command with the detector of `bright_spot` in place of the trained one: no weights, no torch.
+COMMAND = """
+import sys; sys.path.insert(0, sys.argv.pop(1))
+from bright_spot import BrightSpot
+from service import cli, detection
+detection.load = lambda band, settings: BrightSpot()
+cli.main()
+"""
+
+
+@contextmanager
+def service(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address, once it answers."""
+    command = [sys.executable, "-c", COMMAND, str(Path(__file__).parent), "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert said.startswith("Deeplomatics is at http://127.0.0.1:"), process.stderr and process.stderr.read()
+            yield process, said.split()[-1]
+        finally:
+            process.kill()
+
+
+def get(address: str) -> Any:
+    with urllib.request.urlopen(address, timeout=WAIT_S) as answer:
+        return json.load(answer)
+
+
+def test_sigterm_ends_with_status_0_and_everything_accepted_is_in_the_store(tmp_path: Path) -> None:
+    video, folder = write_video(tmp_path / "spot.mp4", steps=25), tmp_path / "data"
+    with service("--source", str(video), "--loop", "--data", str(folder)) as (process, address):
+        processed = 0
+        while processed < 40:
+            (sensor,) = get(f"{address}/api/v1/sensors")["sensors"]
+            processed = sensor["processed"]
+        assert (sensor["id"], sensor["state"]) == ("spot", "online")
+        tracks = get(f"{address}/api/v1/tracks")["tracks"]
+        assert {track["sensor"] for track in tracks} == {"spot"}
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, errors
+    store = Store(folder / "deeplomatics.sqlite3")
+    found = store.detections(Filter(limit=10_000))
+    store.close()
+    assert len(found) >= processed  # the detector finds one spot in each frame
+    stopped = json.loads(errors.splitlines()[-1])
+    assert (stopped["event"], stopped["unfinished"]) == ("stopped", [])
+    assert len(found) == stopped["processed"]
+
+
+def test_a_source_that_fails_is_told_and_its_password_is_nowhere(tmp_path: Path) -> None:
+    url = "rtsp://admin:hunter2@127.0.0.1:9/live?token=topsecret"
+    video = write_video(tmp_path / "spot.mp4")
+    with service("--source", str(video), "--source", url, "--loop", "--data", str(tmp_path / "data")) as (process, at):
+        states: dict[str, Any] = {}
+        while states.get("camera-2", {}).get("state") != "down" or states["spot"]["state"] != "online":
+            states = get(f"{at}/readyz")["sensors"]
+        shown = json.dumps(get(f"{at}/api/v1/sensors")) + json.dumps(states)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+    assert "127.0.0.1:9" in shown
+    for secret in ("hunter2", "topsecret"):
+        assert secret not in shown + out + errors
