@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fusion.sensors.address import SourceAddress
     from fusion.sensors.camera.config import CameraConfig
+    from fusion.site import Site
     from models import types as model_types
     from service.pipeline import MakeCapture
     from service.settings import Settings
@@ -139,6 +140,9 @@ def serve(
     source: Sources = [],  # noqa: B006 (typer copies it)
     sensor: Sensors = [],  # noqa: B006
     loop: Annotated[bool, typer.Option("--loop", help="Files begin again when they end.")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Site file (site.yaml) in place of --source.", dir_okay=False)
+    ] = None,
     host: Host = None,
     port: Port = None,
     data: DataFolder = None,
@@ -148,10 +152,11 @@ def serve(
 
     Example: deeplomatics serve --source rtsp://camera.local/stream --sensor infrared
     """
-    if not source:
-        raise CallError("nothing to serve: name a camera or a recording with --source, or try `deeplomatics demo`")
-    options = {"host": host, "port": port, "data_folder": data, "cameras": _cameras(source, sensor, loop)}
-    _serve(_settings(options, device), None)
+    if bool(source) == bool(config):
+        raise CallError("give either --source, a camera or a recording, or --config, or try `deeplomatics demo`")
+    options: dict[str, Any] = {"host": host, "port": port, "data_folder": data}
+    of_site = {"cameras": _cameras(source, sensor, loop)} if config is None else _site_options(config)
+    _serve(_settings(options | of_site, device), None)
 
 
 def _serve(settings: Settings, make_capture: MakeCapture | None) -> None:
@@ -202,6 +207,47 @@ def _address(text: str) -> SourceAddress:
     if address.kind == "path" and not Path(address.reveal()).exists():
         raise CallError(f"there is no file, folder or device {address}: check the name")
     return address
+
+
+def _site_options(path: Path) -> dict[str, Any]:
+    """What a site file says to the service; for now its cameras, its name and its store."""
+    site, cameras = _read_site(path)
+    if not cameras:
+        raise CallError(f"{path} has no camera, and other sensors are not served yet: add a sensor of kind camera")
+    return {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store}
+
+
+def _read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
+    from fusion.site import SiteError
+    from service.site import read_site
+
+    if not path.is_file():
+        raise CallError(f"there is no file {path}: check the name")
+    try:
+        return read_site(path)
+    except SiteError as error:
+        more = f" (and {len(error.faults) - 1} more; `deeplomatics check {path}` says all)" if error.faults[1:] else ""
+        raise CallError(f"{path}, {error.faults[0]}{more}") from None
+
+
+@app.command()
+def check(site: Annotated[Path, typer.Argument(help="Site file (site.yaml).")]) -> None:
+    """All that is wrong with a site file, each with its line and the mend.
+
+    Example: deeplomatics check site.yaml
+    """
+    from fusion.site import SiteError
+    from service.site import read_site
+
+    if not site.is_file():
+        raise CallError(f"there is no file {site}: check the name")
+    try:
+        _, cameras = read_site(site)
+    except SiteError as error:
+        for fault in error.faults:
+            print(f"{site}, {fault}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(f"{site} is right: {len(cameras)} cameras")
 
 
 def _cameras(sources: list[str], sensors: list[Band], loop: bool) -> tuple[CameraConfig, ...]:

@@ -14,6 +14,7 @@ import pytest
 from bright_spot import write_video
 
 from service import cli
+from service.site import read_site
 
 Call = Callable[..., tuple[int, str, str]]
 PASSWORD = "hunter2:secret"
@@ -157,3 +158,39 @@ def test_detections_of_others_are_tracked_to_standard_output_without_loading_a_d
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from service.cli import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, env=dict(os.environ))
+
+
+SITE = """
+site: {name: field, origin: {latitude: 48.1, longitude: 11.6, altitude: 560}}
+sensors:
+  - id: cam-east
+    kind: camera
+    spectrum: infrared
+    source: east.mp4
+    capture: {loop: true}
+  - {id: mic-north, kind: external}
+"""
+
+
+def test_a_site_file_gives_its_cameras_with_files_as_seen_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    site, (camera,) = read_site(path)
+    assert site.file.site.name == "field"
+    assert (camera.id, camera.spectrum, camera.loop) == ("cam-east", "infrared", True)
+    assert camera.source.reveal() == str(tmp_path / "east.mp4")
+
+
+def test_check_says_all_that_is_wrong_with_its_lines(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    assert call("check", str(path))[:2] == (0, f"{path} is right: 1 cameras\n")
+    path.write_text(SITE.replace("loop: true", "loop: maybe, fsp: 3"))
+    status, _, err = call("check", str(path))
+    assert status == 1
+    assert [line.split(":")[0] for line in err.splitlines()] == [f"{path}, line 4"] * 2
+    assert "capture.loop" in err
+    assert "capture.fsp" in err
+    status, _, err = call("serve", "--config", str(path))
+    assert status == 2
+    assert "1 more" in one_sentence(err)

@@ -1,0 +1,63 @@
+"""A site file as the service uses it: read, checked whole, its cameras made ready to be captured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from fusion.sensors.address import SourceAddress
+from fusion.sensors.camera.config import CameraConfig
+from fusion.site import Fault, SensorConfig, Site, SiteError, parse_site
+
+
+def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
+    """The site of a file, and its cameras in the order of the file.
+
+    Raises:
+        SiteError: all that is wrong with it.
+        OSError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SiteError([Fault(1, "", "the file is not UTF-8 text; a site is written in YAML")]) from None
+    site = parse_site(text)
+    cameras: list[CameraConfig] = []
+    faults: list[Fault] = []
+    for index, sensor in enumerate(site.file.sensors):
+        if sensor.kind == "camera":
+            try:
+                cameras.append(_camera(sensor, path.parent))
+            except ValidationError as error:
+                faults += _faults(error, index, _lines(text)[index])
+    if faults:
+        raise SiteError(faults)
+    return site, tuple(cameras)
+
+
+def _camera(sensor: SensorConfig, folder: Path) -> CameraConfig:
+    """Names of files are as seen from the site file."""
+    values: dict[str, Any] = {**sensor.capture, "id": sensor.id, "spectrum": sensor.spectrum, "source": sensor.source}
+    camera = CameraConfig.model_validate(values)
+    if camera.source.kind == "path":
+        inside = SourceAddress(str(folder / camera.source.reveal()), environ={})
+        return camera.model_copy(update={"source": inside})
+    return camera
+
+
+def _faults(error: ValidationError, index: int, line: int) -> Iterator[Fault]:
+    for each in error.errors(include_input=False, include_url=False):
+        name = ".".join(map(str, each["loc"]))
+        where = f"sensors[{index}].{name if name == 'source' else f'capture.{name}'}"
+        yield Fault(line, where, each["msg"].removeprefix("Value error, "))
+
+
+def _lines(text: str) -> list[int]:
+    """1-based line of each sensor of a file that is known to be well formed."""
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    (sensors,) = (value for key, value in root.value if key.value == "sensors")
+    return [node.start_mark.line + 1 for node in sensors.value]
