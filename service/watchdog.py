@@ -41,12 +41,9 @@ class Tally:
         self.dropped: Counter[str] = Counter()
         self._last: Arrival | None = None
         self._recent: deque[int] = deque()
-        self._began_ns = 0
 
     def frame(self, arrival: Arrival, now_ns: int, *, of: int = 1) -> None:
         """One frame came; `of` counts it and those that were lost before it."""
-        if not self._recent:
-            self._began_ns = now_ns
         self.frames_in += of
         self._last = arrival
         self._recent.append(now_ns)
@@ -55,8 +52,10 @@ class Tally:
     def fps(self, now_ns: int) -> float:
         """Frames per second over the last two seconds."""
         self._forget(now_ns)
-        span_ns = min(RATE_WINDOW_NS, now_ns - self._began_ns)
-        return len(self._recent) * SECOND_NS / span_ns if self._recent and span_ns > 0 else 0.0
+        if len(self._recent) < 2:
+            return 0.0
+        span_ns = max(now_ns - self._recent[0], RATE_WINDOW_NS // 4)  # a burst after silence is no rate
+        return (len(self._recent) - 1) * SECOND_NS / span_ns
 
     def health(self, state: SensorState, reason: str, now_ns: int, reconnects: int = 0) -> SensorHealth:
         return SensorHealth(

@@ -32,6 +32,7 @@ from models.types import Band, Frame
 MAX_SIDE = 8192
 MAX_PIXELS = 40_000_000
 MAX_UNREADABLE = 300  # packets in a row: 10 s at 30 fps
+READ_TIMEOUT_S = 10.0  # of a stream that falls silent; whoever watches over it gives up earlier
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOLDER_FPS = 30.0
 
@@ -41,6 +42,7 @@ _FILE_FORMATS = (
     "mov,mp4,m4a,3gp,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,flv,mjpeg,asf,ogg,gif,mxf,dhav,"
     "yuv4mpegpipe,image2,jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe"
 )
+_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe"})  # FFmpeg makes their times up
 _STREAM_FORMATS = "rtsp,sdp,mpjpeg,mjpeg,mpegts,mov,mp4,matroska,webm,flv,h264,hevc,jpeg_pipe"
 
 
@@ -257,6 +259,7 @@ class LiveVideo(_Video):
         context = self._stream.codec_context
         self.info = SourceInfo(context.width, context.height, self._fps(), 0, None)
         self._now_ns = now_ns
+        self._timed = self._container.format.name not in _UNTIMED_FORMATS
         self._time = LiveTime(
             round(config.latency_s * SECOND_NS),
             round(config.latency_sigma_s * SECOND_NS),
@@ -271,12 +274,16 @@ class LiveVideo(_Video):
         sequence = itertools.count()
         for packet in self._packets():
             arrival_ns = self._now_ns()
-            shown_ns = self._nanoseconds(packet.pts)
+            shown_ns = self._shown_ns(packet)
             if shown_ns is not None:
                 self._time.observe(shown_ns, arrival_ns, _sender_ns(packet))
             for picture in self._pictures(packet):
-                stamp = self._time.stamp(self._nanoseconds(picture.pts), arrival_ns)
+                stamp = self._time.stamp(self._shown_ns(picture), arrival_ns)
                 yield self._frame(picture, stamp, next(sequence), arrival_ns)
+
+    def _shown_ns(self, timed: Any) -> int | None:
+        """When a packet or picture is to be shown; None where nobody but FFmpeg says so."""
+        return self._nanoseconds(timed.pts) if self._timed else None
 
 
 class ImageFolder(_Closing):
@@ -387,11 +394,11 @@ def _open_stream(config: CameraConfig) -> Any:
         "max_redirects": "0",
         "fflags": "nobuffer",
         "analyzeduration": "500000",
-        "timeout": str(round(config.open_timeout_s * 1_000_000)),
+        "timeout": str(round(READ_TIMEOUT_S * 1_000_000)),
     }
-    limit_s = config.open_timeout_s
+    limits_s = config.open_timeout_s, READ_TIMEOUT_S
     try:
-        return av.open(config.source.reveal(), options=options, stream_options=_PROBE, timeout=(limit_s, limit_s))
+        return av.open(config.source.reveal(), options=options, stream_options=_PROBE, timeout=limits_s)
     except (av.FFmpegError, MemoryError) as error:
         failure = _plain(error, _STREAM_WORDS)
     # Raised out here, so that FFmpeg's error, which quotes the URL, is not even the context of ours.
