@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fusion.site import Site
     from models import types as model_types
     from service.pipeline import MakeCapture
-    from service.settings import Settings
+    from service.settings import DetectorSettings, Settings
 
 #: What every wrong call raises. Typer brings a click of its own, or not, by version, and does not export this class.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -79,9 +79,11 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("fusion.sensors.camera.source", "SourceError"),
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
+        ("service.evaluate_tracker", "RecordingError"),
         ("service.mot", "MotError"),
         ("service.server", "PortError"),
         ("service.store", "StoreError"),
+        ("tracking.evaluate", "JudgeMissing"),
     )
     return (OSError, *(getattr(sys.modules[module], name) for module, name in names if module in sys.modules))
 
@@ -303,15 +305,20 @@ def track(
 
     if output is None and mot is None and video is None:
         output = STANDARD_OUTPUT
-    detector = _settings({}, device).detector
-    if "threads" not in detector.model_fields_set:  # one recording has the machine to itself
-        detector = detector.model_copy(update={"threads": os.cpu_count() or 1})
-    request = Request(addresses, sensor.value, detector, fps, output, mot, video)
+    request = Request(addresses, sensor.value, _alone(device), fps, output, mot, video)
     try:
         with shown() as progress:
             run(request, SystemClock().now_ns, progress)
     except RequestError as error:
         raise CallError(str(error)) from None
+
+
+def _alone(device: Device) -> DetectorSettings:
+    """Settings of a detector that has the machine to itself."""
+    settings = _settings({}, device).detector
+    if "threads" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"threads": os.cpu_count() or 1})
 
 
 train_app = typer.Typer(help="Train a network on recordings.", no_args_is_help=True, rich_markup_mode=None)
@@ -360,6 +367,33 @@ def evaluate_detector(
 
     bands: list[model_types.Band] = [band.value for band in sensor or Band]
     _report(evaluate(data, split, bands, device.value, weights, os.cpu_count() or 1), json_file)
+
+
+@evaluate_app.command("tracker")
+def evaluate_tracker(
+    data: Data,
+    split: Split = "test",
+    json_file: Json = None,
+    sensor: Annotated[list[Band], typer.Option("--sensor", help="One band only.")] = [],  # noqa: B006
+    recordings: Annotated[
+        Path | None, typer.Option("--detections", help="Folder of CLIP.jsonl by `track`, in place of the detector's.")
+    ] = None,
+    work: Annotated[Path, typer.Option("--work", help="Keeps the detector's detections.")] = Path("out/detections"),
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """HOTA, IDF1, MOTA, identity switches, fragments and time to the first track, on the drone clips.
+
+    Example: deeplomatics evaluate tracker --data recordings --split test
+    """
+    from service.evaluate_tracker import evaluate
+    from service.progress import shown
+    from service.recorded_detections import record
+
+    bands: list[model_types.Band] = [band.value for band in sensor or Band]
+    if recordings is None:
+        with shown() as progress:
+            recordings = record(data, split, bands, work, _alone(device), progress)
+    _report(evaluate(data, split, recordings, bands=bands), json_file)
 
 
 def _report(figures: dict[str, Any], json_file: Path | None) -> None:

@@ -79,22 +79,23 @@ class Progress:
         self.frames += 1
 
 
-def track(request: Request, now_ns: Callable[[], int], progress: Progress) -> None:
+def track(request: Request, now_ns: Callable[[], int], progress: Progress, detector: Loader | None = None) -> None:
     """Track each source by itself and write all that is asked for.
 
     Args:
         now_ns: UTC for live sources; recordings carry their own time.
+        detector: to be used again by who calls this more than once.
 
     Raises:
         RequestError, MotError, SourceError, WeightsError, OSError: then nothing stands under its final name.
     """
     _check(request)
-    load_once = _Loader(request.band, request.detector)
+    detector = detector or Loader(request.band, request.detector)
     try:
         with ExitStack() as files:
             writers = _writers(request, files)
             for address in request.sources:
-                _track_one(address, request, load_once, now_ns, writers, progress)
+                _track_one(address, request, detector, now_ns, writers, progress)
     except SourceError as error:
         raise SourceError(f"{error}{_left_behind(request, progress.frames)}") from None
 
@@ -102,7 +103,7 @@ def track(request: Request, now_ns: Callable[[], int], progress: Progress) -> No
 def _track_one(
     address: SourceAddress,
     request: Request,
-    detector: _Loader,
+    detector: Loader,
     now_ns: Callable[[], int],
     writers: Sequence[Writer],
     progress: Progress,
@@ -150,7 +151,7 @@ def _writers(request: Request, files: ExitStack) -> list[Writer]:
     return writers
 
 
-class _Loader:
+class Loader:
     """The detector, loaded when the first picture needs it: a det.txt needs none, and torch takes seconds."""
 
     def __init__(self, band: Band, settings: DetectorSettings) -> None:
@@ -166,7 +167,7 @@ class _Loader:
 
 
 def _open(
-    address: SourceAddress, request: Request, detector: _Loader, now_ns: Callable[[], int], opened: ExitStack
+    address: SourceAddress, request: Request, detector: Loader, now_ns: Callable[[], int], opened: ExitStack
 ) -> Recording:
     if _is_det_file(address):
         return _open_detections(address, request)
