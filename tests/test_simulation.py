@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion.geometry import CameraModel
@@ -34,6 +34,7 @@ def scene() -> Scene:
 # --- World -----------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40, deadline=None)
 @given(places)
 def test_a_multirotor_keeps_its_limits(waypoints: list[tuple[float, float, float]]) -> None:
     flight = WaypointFlight(tuple(waypoints), LIMITS, hover_s=0.5)
