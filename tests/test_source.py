@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import http.server
 import itertools
 import pickle
 import socket
@@ -94,7 +95,7 @@ def test_the_same_file_twice_gives_the_same_frames(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_read_in_natural_order_at_the_given_rate(tmp_path: Path) -> None:
-    for number, name in ((30, "f10.png"), (20, "f2.PNG"), (10, "f1.jpg"), (40, "f100%d.tif")):
+    for number, name in ((30, "f10.png"), (20, "f2.PNG"), (10, "f1.jpg"), (40, "f100%d${x}@.tif")):
         cv2.imwrite(str(tmp_path / name.lower()), picture(16, 16, number))
     (tmp_path / "notes.txt").write_text("not a picture")
     frames = read(tmp_path, fps=10.0)
@@ -311,3 +312,38 @@ def test_a_redirect_is_not_followed(witness: tuple[int, list[bytes]]) -> None:
         open_source(config, no_clock)
     assert asked == [b"GET /live HTTP/1.1"]
     assert "c4n4ry" not in str(refused.value)
+
+
+class MotionJpeg(http.server.BaseHTTPRequestHandler):
+    """Twelve pictures, as many network cameras send them: JPEG after JPEG, with no times."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        jpeg = cv2.imencode(".jpg", picture(32, 32, 100))[1].tobytes()
+        head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+        self.wfile.write(b"".join([head, jpeg, b"\r\n"] * 12))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not on the test's output."""
+
+
+def test_a_stream_without_times_is_timed_by_arrival() -> None:
+    ticks = itertools.count(10**18, 55_000_000)  # a packet every 55 ms, where FFmpeg would make up 40
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), MotionJpeg) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = SourceAddress(f"http://127.0.0.1:{server.server_port}/video.mjpg")
+        with open_source(CameraConfig(id="cam", source=address, latency_s=0.2), lambda: next(ticks)) as source:
+            frames = list(itertools.islice(source, 10))
+        server.shutdown()
+    assert len(frames) == 10
+    assert {frame.time_source for frame in frames} == {"arrival"}
+    assert {frame.received_ns - frame.time_ns for frame in frames} == {200_000_000}
+
+
+def test_a_bare_stream_in_a_file_is_timed_by_the_rate_given(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "bare.h264")
+    with open_source(CameraConfig(id="cam", source=SourceAddress(str(path)), fps=50.0), no_clock) as source:
+        assert source.info.fps == 50.0
+        assert [frame.time_ns for frame in source] == [20_000_000 * k for k in range(20)]

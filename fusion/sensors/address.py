@@ -48,6 +48,14 @@ class SourceAddress:
         self.kind: Kind = _kind(self._text)
         self.display = _display(self._text) if self.kind == "url" else self._text
 
+    @classmethod
+    def of_file(cls, path: str) -> SourceAddress:
+        """A path taken as it is: a program's own, in which `${NAME}` and `@` mean nothing."""
+        address = cls.__new__(cls)
+        address._text = address.display = path
+        address.kind = "path"
+        return address
+
     def reveal(self) -> str:
         """The whole address, secrets and all: for opening it and for nothing else."""
         return self._text

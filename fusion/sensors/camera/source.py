@@ -150,6 +150,7 @@ class _Video(_Closing):
         self._in_a_row = 0
         if not container.streams.video:
             raise SourceError(f"{config.source} holds no video: give a video file, a folder of images or a stream")
+        self._timed = container.format.name not in _UNTIMED_FORMATS
         self._stream = container.streams.video[0]
         self._stream.thread_type = "SLICE"  # threads over whole frames would add their number in frames of delay
         self._stream.codec_context.thread_count = config.decode_threads
@@ -165,7 +166,8 @@ class _Video(_Closing):
 
     def _fps(self) -> float:
         rate = self._stream.average_rate or self._stream.guessed_rate
-        return float(rate) if rate else self._config.fps or 0.0
+        said = self._config.fps or 0.0
+        return float(rate) if rate and (self._timed or not said) else said
 
     def _packets(self) -> Iterator[Any]:
         """Packets until the source ends. Raises `SourceError` where its container cannot be read on."""
@@ -174,7 +176,7 @@ class _Video(_Closing):
             yield from packets
             return
         except av.FFmpegError as error:
-            failure = _plain(error)
+            failure = _plain(error, _READ_WORDS)
         raise SourceError(f"{self._config.source} broke off: {failure}")
 
     def _pictures(self, packet: Any) -> list[av.VideoFrame]:
@@ -210,10 +212,12 @@ class _Video(_Closing):
             received_ns=received_ns,
         )
 
-    def _nanoseconds(self, ticks: int | None) -> int | None:
+    def _shown_ns(self, timed: Any) -> int | None:
+        """When a packet or picture is to be shown; None where nobody but FFmpeg says so."""
         base: Fraction | None = self._stream.time_base
-        if ticks is None or base is None:
+        if timed.pts is None or base is None or not self._timed:
             return None
+        ticks: int = timed.pts
         return ticks * base.numerator * SECOND_NS // base.denominator
 
 
@@ -226,14 +230,14 @@ class RecordedVideo(_Video):
         context = self._stream.codec_context
         begin_ns = _creation_ns(self._container.metadata) if start_ns is None else start_ns
         self.info = SourceInfo(context.width, context.height, fps, begin_ns, self._stream.frames or None)
-        self._time = RecordedTime(begin_ns, round(SECOND_NS / (config.fps or fps)))
+        self._time = RecordedTime(begin_ns, round(SECOND_NS / fps))
 
     def __iter__(self) -> Iterator[Frame]:
         sequence = packets = 0
         for packet in self._packets():
             packets += packet.size > 0
             for picture in self._pictures(packet):
-                stamp = self._time.stamp(self._nanoseconds(picture.pts))
+                stamp = self._time.stamp(self._shown_ns(picture))
                 yield self._frame(picture, stamp, sequence, received_ns=0)
                 sequence += 1
         self._check_whole(packets, sequence)
@@ -259,7 +263,6 @@ class LiveVideo(_Video):
         context = self._stream.codec_context
         self.info = SourceInfo(context.width, context.height, self._fps(), 0, None)
         self._now_ns = now_ns
-        self._timed = self._container.format.name not in _UNTIMED_FORMATS
         self._time = LiveTime(
             round(config.latency_s * SECOND_NS),
             round(config.latency_sigma_s * SECOND_NS),
@@ -280,10 +283,6 @@ class LiveVideo(_Video):
             for picture in self._pictures(packet):
                 stamp = self._time.stamp(self._shown_ns(picture), arrival_ns)
                 yield self._frame(picture, stamp, next(sequence), arrival_ns)
-
-    def _shown_ns(self, timed: Any) -> int | None:
-        """When a packet or picture is to be shown; None where nobody but FFmpeg says so."""
-        return self._nanoseconds(timed.pts) if self._timed else None
 
 
 class ImageFolder(_Closing):
@@ -309,7 +308,7 @@ class ImageFolder(_Closing):
 
     def _read(self, path: str) -> NDArray[np.uint8]:
         """An image is a video of one picture."""
-        address = SourceAddress(path, environ={})
+        address = SourceAddress.of_file(path)
         config = self._config.model_copy(update={"source": address})
         with RecordedVideo(config, 0) as video:
             for frame in video:
@@ -434,6 +433,8 @@ _WORDS: Words = (
     (MemoryError, "not enough memory"),
     (OSError, "it cannot be read from where it lies"),
 )
+
+_READ_WORDS: Words = ((av.error.OSError, "the connection was cut, or what it is read from is damaged"),)
 
 _STREAM_WORDS: Words = (
     (av.error.InvalidDataError, "the host does not answer as a camera does"),
