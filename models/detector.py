@@ -32,7 +32,9 @@ STRIDES = (4, 8, 16)
 HISTORY_S = (0.1, 0.2)
 #: Network pixels are this many picture pixels wide.
 PICTURE_SCALE: dict[str, int] = {"infrared": 1, "visible": 2}
-PLANES: dict[str, int] = {"infrared": 1 + len(HISTORY_S), "visible": 6 + len(HISTORY_S)}
+#: Planes of the picture itself, and all of them.
+SPATIAL: dict[str, int] = {"infrared": 1, "visible": 6}
+PLANES: dict[str, int] = {band: count + len(HISTORY_S) for band, count in SPATIAL.items()}
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import load_file
 
 from models.boxes import decode_cells
-from models.detector import HISTORY_S, PICTURE_SCALE, STRIDES, Architecture, DetectorNetwork
-from models.fuse import fuse_normalisation
-from models.planes import luma, normalise, spatial_planes
+from models.detector import HISTORY_S, PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
+from models.fuse import FromBytes
+from models.planes import luma, spatial_planes
 from models.types import Band, Detections, Frame
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -34,55 +34,53 @@ class WeightsError(Exception):
 
 
 class Backend(Protocol):
-    """Planes float32 [B, P, H, W] to, for each stride, cells float32 [B, 4 + classes, h, w]."""
+    """Spatial planes uint8 [B, S, H, W], earlier luma uint8 [B, 2, H, W] to cells float32 [B, 8, h, w] per stride."""
 
     name: str
 
-    def __call__(self, planes: np.ndarray) -> list[np.ndarray]: ...
+    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]: ...
 
 
 class TorchBackend:
-    """Channels-last torch on the CPU, or CUDA in half precision."""
+    """Channels-last torch: single precision on the CPU, half on CUDA."""
 
     def __init__(self, network: DetectorNetwork, device: torch.device, threads: int) -> None:
         self.device = device
-        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
-        self.network = fuse_normalisation(network).to(device, self.dtype, memory_format=torch.channels_last).eval()
+        dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self.network = FromBytes(network).to(device, dtype, memory_format=torch.channels_last).eval()
         if device.type == "cpu":
             torch.set_num_threads(threads)
         self.name = f"torch-{device.type}"
 
-    def __call__(self, planes: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            batch = torch.from_numpy(planes).to(self.device, self.dtype, memory_format=torch.channels_last)
-            return [cells.float().cpu().numpy() for cells in self.network(batch)]
+            bytes_in = (torch.from_numpy(planes).to(self.device, non_blocking=True) for planes in (spatial, earlier))
+            return [cells.float().cpu().numpy() for cells in self.network(*bytes_in)]
 
 
 class OpenVinoBackend:
-    """The same network compiled by OpenVINO for this CPU, fp32, a fixed number of threads, one stream."""
+    """The same network compiled by OpenVINO for this CPU: single precision, a fixed number of threads, one stream."""
 
     name = "openvino-cpu"
 
     def __init__(self, network: DetectorNetwork, threads: int) -> None:
         import openvino
 
-        core = openvino.Core()
-        example = torch.zeros(1, network.stem[0].in_channels, 64, 64)
-        converted = openvino.convert_model(fuse_normalisation(network).eval(), example_input=example)
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-        self._compile = lambda: core.compile_model(converted, "CPU", settings)
-        self._converted = converted
+        band = network.architecture.band
+        example = [torch.zeros(1, count, 64, 64, dtype=torch.uint8) for count in (SPATIAL[band], len(HISTORY_S))]
+        self._model = openvino.convert_model(FromBytes(network).eval(), example_input=tuple(example))
+        self._core = openvino.Core()
+        self._settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self._shape: tuple[int, ...] = ()
-        self._request = None
 
-    def __call__(self, planes: np.ndarray) -> list[np.ndarray]:
-        if planes.shape != self._shape:
-            # A fixed shape is 10–20 % quicker than a dynamic one, and a camera's frames have one size.
-            self._converted.reshape(list(planes.shape))
-            self._request = self._compile().create_infer_request()
-            self._shape = planes.shape
-        self._request.infer([planes], share_inputs=True, share_outputs=True)
-        return [self._request.get_output_tensor(i).data for i in range(len(STRIDES))]
+    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
+        if spatial.shape != self._shape:
+            # A fixed shape is quicker than a dynamic one, and a camera's frames have one size.
+            self._model.reshape({0: list(spatial.shape), 1: list(earlier.shape)})
+            self._request = self._core.compile_model(self._model, "CPU", self._settings).create_infer_request()
+            self._shape = spatial.shape
+        self._request.infer([spatial, earlier], share_inputs=True, share_outputs=True)
+        return [self._request.get_output_tensor(scale).data for scale in range(len(STRIDES))]
 
 
 @dataclass(slots=True)
@@ -131,25 +129,26 @@ class Detector:
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One `Detections` per frame, in the same order; frames of one size go through the network together."""
         prepared = [self._prepare(frame) for frame in frames]
-        results: list[Detections | None] = [None] * len(frames)
-        for shape in dict.fromkeys(planes.shape for planes in prepared):
-            chosen = [i for i, planes in enumerate(prepared) if planes.shape == shape]
-            cells = self._run(np.stack([prepared[i] for i in chosen]) if len(chosen) > 1 else prepared[chosen[0]][None])
+        results: dict[int, Detections] = {}
+        for shape in dict.fromkeys(spatial.shape for spatial, _ in prepared):
+            chosen = [i for i, (spatial, _) in enumerate(prepared) if spatial.shape == shape]
+            cells = self._run(*(np.stack([prepared[i][part] for i in chosen]) for part in (0, 1)))
             for row, index in enumerate(chosen):
                 results[index] = self._finish(frames[index], [scale[row] for scale in cells])
-        return [result for result in results if result is not None]
+        return [results[index] for index in range(len(frames))]
 
     def forget(self, sensor_id: str) -> None:
         """Drop what is kept of a camera, as when it was turned elsewhere or has gone."""
         self._history.pop(sensor_id, None)
 
-    def _prepare(self, frame: Frame) -> np.ndarray:
-        spatial = spatial_planes(frame.pixels, self.band)
+    def _prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """Spatial planes uint8 [S, h, w] and earlier luma uint8 [2, h, w]."""
+        spatial = _pad(spatial_planes(frame.pixels, self.band))
         history = self._history.setdefault(frame.sensor_id, _History())
         now = luma(spatial)
-        earlier = history.earlier(frame.time_ns, now)
+        earlier = np.stack(history.earlier(frame.time_ns, now))
         history.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
-        return _pad(normalise(spatial, earlier))
+        return spatial, earlier
 
     def _finish(self, frame: Frame, cells: list[np.ndarray]) -> Detections:
         height, width = frame.pixels.shape[:2]

@@ -1,4 +1,8 @@
-"""From pictures to the planes the network looks at (what they are: `models.detector`). Numpy and OpenCV only."""
+"""From pictures to the planes the network looks at (what they are: `models.detector`). Numpy and OpenCV only.
+
+At work the last step, `normalise`, is part of the network (`models.fuse.FromBytes`), so that bytes, not floats, go to
+the device; training has it here, because crops are drawn on the CPU. A test holds the two together.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ import numpy as np
 from models.types import Band
 
 #: Time planes are small differences: they are given this much more weight than the picture itself.
-_TIME_GAIN = 4.0
+TIME_GAIN = 4.0
+#: Bytes are divided by this, and the picture then has 1 taken off: about -1..1.
+BYTE_SCALE = 128.0
 
 
 def spatial_planes(pixels: np.ndarray, band: Band) -> np.ndarray:
@@ -50,9 +56,9 @@ def normalise(spatial: np.ndarray, earlier: list[np.ndarray]) -> np.ndarray:
     count = len(spatial)
     now = luma(spatial)
     planes = np.empty((count + len(earlier), *now.shape), np.float32)
-    np.multiply(spatial, np.float32(1 / 128), out=planes[:count], casting="unsafe")
+    np.multiply(spatial, np.float32(1 / BYTE_SCALE), out=planes[:count], casting="unsafe")
     planes[:count] -= 1.0
     for index, before in enumerate(earlier):
         cv2.subtract(now, before, dst=planes[count + index], dtype=cv2.CV_32F)
-        planes[count + index] *= _TIME_GAIN / 128
+        planes[count + index] *= TIME_GAIN / BYTE_SCALE
     return planes

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.boxes import decode_cells, iou_matrix, suppress
 from models.detector import PLANES, STRIDES, Architecture, DetectorNetwork, flatten
 from models.evaluate import Matches, by_centre, by_iou
-from models.fuse import fuse_normalisation
+from models.fuse import FromBytes, fuse_normalisation
 from models.infer import Detector, OpenVinoBackend, TorchBackend, WeightsError, load_detector
 from models.losses import Targets, assign, complete_iou
 from models.planes import luma, normalise, spatial_planes
@@ -55,6 +55,19 @@ def test_folded_normalisation_changes_nothing() -> None:
     with torch.inference_mode():
         for plain, folded in zip(network(planes), fuse_normalisation(network)(planes), strict=True):
             torch.testing.assert_close(plain, folded, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("band", BANDS)
+def test_the_network_prepares_bytes_as_training_does(band: Band) -> None:
+    network = a_network(band)
+    spatial, before = (spatial_planes(a_frame(band, seed=seed).pixels, band) for seed in (1, 2))
+    earlier = [luma(before), luma(spatial)]
+    planes = torch.from_numpy(normalise(spatial, earlier))[None]
+    with torch.inference_mode():
+        in_training = network(planes)
+        at_work = FromBytes(network)(torch.from_numpy(spatial)[None], torch.from_numpy(np.stack(earlier))[None])
+    for a, b in zip(in_training, at_work, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
 def test_numpy_decoding_agrees_with_torch() -> None:
