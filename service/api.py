@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 import orjson
 import uvicorn
-from fastapi import APIRouter, FastAPI, Response, WebSocket
+from fastapi import APIRouter, FastAPI, HTTPException, Response, WebSocket
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
@@ -114,7 +115,6 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
     )
     problems.install(app)
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
@@ -146,7 +146,7 @@ def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
 
 
 class Front:
-    """Before everything else: security headers on every answer, and the count and time of each request."""
+    """Before everything else: a bound on what a request may bring, security headers, count and time of each answer."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, clock: Clock) -> None:
         self._app = app
@@ -167,7 +167,27 @@ class Front:
                 self._metrics.count_request(scope["method"], route, message["status"], elapsed_ns)
             await send(message)
 
-        await self._app(scope, receive, send_counted)
+        if int(Headers(scope=scope).get("content-length", "0")) > MAX_BODY_BYTES:
+            await problems.too_large_body(scope["path"])(scope, receive, send_counted)
+        elif scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send_counted)
+        else:
+            await self._app(scope, _bounded(receive), send_counted)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body that does not say its size is cut where it becomes too large."""
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return receive_bounded
 
 
 _SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]

@@ -20,6 +20,7 @@ from service.schemas import Problem
 from service.store import QueryTooLarge, StoreError
 
 MEDIA_TYPE = "application/problem+json"
+TOO_LARGE = "The request is larger than 1 MiB. Send it in smaller parts."
 
 
 def problem(
@@ -44,8 +45,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "model": Problem,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
         }
         for status in statuses
     }
@@ -76,7 +76,7 @@ def _advice(request: Request, error: HTTPException) -> str:
             allowed = (error.headers or {}).get("Allow", "GET")
             return f"{request.method} is not possible at {request.url.path}: use {allowed}."
         case 413:
-            return "The request is larger than 1 MiB. Send it in smaller parts."
+            return TOO_LARGE
     return f"{error.detail}. All paths are described at /docs."
 
 
@@ -98,6 +98,10 @@ def _reason(error: Mapping[str, Any]) -> str:
         return "there is no such parameter"
     text = str(error["msg"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
+
+
+def too_large_body(instance: str) -> Response:
+    return problem(413, TOO_LARGE, instance)
 
 
 def _too_large(request: Request, error: Exception) -> Response:

@@ -132,7 +132,8 @@ class LiveTracksRoute(Route):
         plain = scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
         if not plain or _wants_geojson(Headers(scope=scope)):
             return Match.NONE, {}
-        return super().matches(scope)
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}  # as FastAPI's own routes say who they are
 
     async def _send(self, request: Request) -> Response:
         return Response(self._board.page(), media_type=JSON)
