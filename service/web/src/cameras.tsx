@@ -22,15 +22,15 @@ export function shownState(sensor: Sensor, feed: Feed | undefined, at: number): 
   return sensor.state;
 }
 
-/** Columns that make `count` tiles of one aspect the largest, and the width of one. */
-export function bestColumns(count: number, aspect: number, width: number, height: number): { columns: number; tile: number } {
+/** Columns that make `count` tiles of one aspect the largest, and the width of one; side by side when nearly as large. */
+export function bestColumns(count: number, aspect: number, width: number, height: number) {
   let best = { columns: 1, tile: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const across = (width - gapPx * (columns - 1)) / columns;
     const down = ((height - gapPx * (rows - 1)) / rows) * aspect;
     const tile = Math.floor(Math.min(across, down));
-    if (tile > best.tile) best = { columns, tile };
+    if (tile > best.tile * 0.9) best = { columns, tile };
   }
   return best;
 }

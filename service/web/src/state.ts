@@ -51,9 +51,12 @@ function endTrack(id: string, at: number): void {
   if (track && track.endedAt === undefined) table.set(id, { ...track, endedAt: at });
 }
 
+/** Sensors stay in the order the service named them. */
 function putSensor(sensor: Sensor): void {
-  const others = sensors.value.filter((other) => other.id !== sensor.id);
-  sensors.value = [...others, sensor].sort((a, b) => a.id.localeCompare(b.id, undefined, { numeric: true }));
+  const known = sensors.value.some(({ id }) => id === sensor.id);
+  sensors.value = known
+    ? sensors.value.map((other) => (other.id === sensor.id ? sensor : other))
+    : [...sensors.value, sensor];
 }
 
 /** The world anew: what the snapshot does not hold has ended. */
@@ -63,8 +66,7 @@ function replaceAll(newTracks: readonly Track[], newSensors: readonly Sensor[]):
   for (const id of table.keys()) if (!alive.has(id)) endTrack(id, at);
   for (const track of newTracks) table.set(track.id, listed(track));
   batch(() => {
-    sensors.value = [];
-    newSensors.forEach(putSensor);
+    sensors.value = newSensors;
     introduced.value = true;
   });
 }
