@@ -155,7 +155,11 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class TrackUpdate:
-    """What one scan or heartbeat changed: tracks touched or aged, and (deleted ones last) those that ended."""
+    """The tracks after one scan or heartbeat, the ones that ended with it last (status deleted).
+
+    `touched` are the numbers of the tracks that this scan itself changed.
+    """
 
     time_ns: int
     tracks: tuple[Track, ...]
+    touched: tuple[str, ...] = ()

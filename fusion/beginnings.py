@@ -1,0 +1,252 @@
+"""What becomes of reports that belong to no target, and of targets that prove to be one."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion import association, initiation, life, linear, rows, spaces
+from fusion.geometry import FloatArray, angles_to_direction, matrix_from_quaternion, rotate
+from fusion.life import Ray, Target
+from fusion.observation import Look
+from fusion.population import MODES, Piece, Population
+from fusion.types import NS, Measurement, Scan, Space
+from tracking.types import Status
+
+START_LOG_ODDS = -2.2  # existence 0.1
+_DIRECTIONS = (Space.PIXEL, Space.BEARING)
+_PATIENCE_NS = NS  # an ambiguous crossing waits this long
+_NARROW2 = 0.1**2
+_NARROW_LOG_WEIGHT = math.log(0.98)
+_MERGE_DISTANCE2 = 16.0
+_MERGE_AFTER_NS = NS // 2
+_OUTLIER_GROWTH = 1.01
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+def start(population: Population, scan: Scan, left: list[int], next_number: int, counts: Counter[str]) -> list[Piece]:
+    """A target for each report in `left`, numbered from `next_number`."""
+    born: list[Piece] = []
+    for m in left:
+        if len(population) + len(born) >= population.settings.max_targets:
+            counts["target limit reached"] += 1
+            continue
+        first = _first_rows(population, scan, scan.measurements[m], counts)
+        if first is not None:
+            born.append((_new_target(population, scan, scan.measurements[m], next_number + len(born)), *first))
+    return born
+
+
+def strays(population: Population, look: Look, taken: list[tuple[int, int]], counts: Counter[str]) -> list[int]:
+    """Reports that are nobody's. One near a target that got none of this scan is an outlier of that target instead."""
+    used, fed = {m for _, m in taken}, {t for t, _ in taken}
+    waiting = np.array(
+        [t not in fed and v.ray is None and v.status is not Status.TENTATIVE for t, v in enumerate(population.targets)],
+        dtype=bool,
+    )
+    left = []
+    for m in range(len(look.scan.measurements)):
+        if m in used:
+            continue
+        if bool(((look.distance2[:, m] < population.settings.disown) & waiting & look.inside).any()):
+            counts["outliers"] += 1
+            population.noise(look.scan.sensor_id).slow2 *= _OUTLIER_GROWTH
+        else:
+            left.append(m)
+    return left
+
+
+def _first_rows(
+    population: Population, scan: Scan, report: Measurement, counts: Counter[str]
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    if scan.space in _DIRECTIONS:
+        ray = ray_of(population, scan, report)
+        if ray is None:
+            counts["outside the lens"] += 1
+            return None
+        return initiation.range_bank(ray, report.label, rows.size(population.settings.slots))
+    if scan.space is Space.AZIMUTH:
+        counts["an azimuth alone starts nothing"] += 1
+        return None
+    return population.whole_rows(*place(scan, report))
+
+
+def _new_target(population: Population, scan: Scan, report: Measurement, number: int) -> Target:
+    target = Target(number, scan.time_ns, scan.time_ns, START_LOG_ODDS)
+    target.slots = [None] * population.settings.slots
+    target.seen[scan.sensor_id] = target.looked[scan.sensor_id] = scan.time_ns
+    if scan.space in _DIRECTIONS:
+        target.ray = ray_of(population, scan, report)
+    look_s = population.settings.look_s
+    life.hear_label(target, scan.sensor_id, report.label, report.score, scan.time_ns, look_s)
+    return target
+
+
+def ray_of(population: Population, scan: Scan, report: Measurement) -> Ray | None:
+    """The direction a report gives; None where no light can come from."""
+    if scan.space is Space.PIXEL and scan.camera is not None:
+        direction = rotate(matrix_from_quaternion(scan.pose.attitude), scan.camera.rays(np.array(report.z)))
+        sensor = population.noise(scan.sensor_id)
+        sigma = math.sqrt(sensor.white2 + sensor.slow2 + report.covariance[0]) / scan.camera.fx
+    else:
+        direction = angles_to_direction(report.z[0], report.z[1])
+        sigma = math.sqrt(max(report.covariance[0], report.covariance[-1]))
+    if not bool(np.isfinite(direction).all()):
+        return None
+    d = (float(direction[0]), float(direction[1]), float(direction[2]))
+    return Ray(scan.sensor_id, scan.time_ns, scan.pose.position_m, d, sigma, report.angular_size_rad)
+
+
+def place(scan: Scan, report: Measurement) -> tuple[FloatArray, FloatArray]:
+    """Mean [6] and covariance [6, 6] of a report that says where: a position, or a bearing with range."""
+    mean, cov = np.zeros(6), np.zeros((6, 6))
+    cov[3:, 3:] = initiation.START_SPEED_MPS**2 * np.eye(3)
+    d = spaces.DIMENSION[scan.space]
+    stated = np.array(report.covariance).reshape(d, d)
+    if scan.space is not Space.BEARING_RANGE:
+        mean[:d], cov[:d, :d] = report.z, stated
+        return mean, cov
+    azimuth, elevation, range_m = report.z
+    forward = angles_to_direction(azimuth, elevation)
+    level = np.array([math.cos(azimuth), -math.sin(azimuth), 0.0]) * math.cos(elevation)
+    upward = angles_to_direction(azimuth, elevation + 0.5 * math.pi)
+    step = np.stack([range_m * level, range_m * upward, forward], axis=-1)
+    mean[:3] = np.array(scan.pose.position_m) + range_m * forward
+    cov[:3, :3] = linear.multiply(linear.multiply(step, stated), linear.transpose(step))
+    return mean, cov
+
+
+# --- linking rays that cross -----------------------------------------------------------------------------------------
+
+
+def link(population: Population, scan: Scan) -> set[int]:
+    """Rays of this scan that cross rays of other sensors become one target; numbers of those made."""
+    oldest = scan.time_ns - int(population.settings.link_s * NS)
+    fresh, others = [], []
+    for t, target in enumerate(population.targets):
+        if target.ray is None or target.ray.time_ns < oldest:
+            continue
+        if target.ray.sensor_id != scan.sensor_id:
+            others.append(t)
+        elif target.ray.time_ns == scan.time_ns:
+            fresh.append(t)
+    if not fresh or not others:
+        return set()
+    return _join(population, _crossings(population, scan, fresh, others))
+
+
+def _crossings(
+    population: Population, scan: Scan, fresh: list[int], others: list[int]
+) -> list[tuple[int, int, initiation.Crossing]]:
+    """The best pairing of rays; a pair with rivals waits until motion or another camera has told them apart."""
+    rays = [target.ray for target in population.targets]
+    found = [[initiation.cross(rays[a], rays[b]) for b in others] for a in fresh]
+    costs = [[math.inf if c is None else c.cost for c in line] for line in found]
+    chosen = []
+    for i, j in association.assign(1e3 - np.minimum(np.array(costs), 1e3)):
+        crossing, waited_ns = found[i][j], scan.time_ns - population.targets[fresh[i]].born_ns
+        if crossing is not None and (waited_ns > _PATIENCE_NS or initiation.unambiguous(costs, i, j)):
+            chosen.append((fresh[i], others[j], crossing))
+    return chosen
+
+
+def _join(population: Population, chosen: list[tuple[int, int, initiation.Crossing]]) -> set[int]:
+    """Replace each pair of ray targets by one at their crossing, under the older number."""
+    pieces, gone, made = population.pieces(), set[int](), set[int]()
+    for a, b, crossing in chosen:
+        keep, drop = (a, b) if population.targets[a].number < population.targets[b].number else (b, a)
+        mean, cov = np.zeros(6), np.zeros((6, 6))
+        mean[:3], cov[:3, :3] = crossing.position_m, crossing.covariance
+        cov[3:, 3:] = initiation.START_SPEED_MPS**2 * np.eye(3)
+        target = population.targets[keep]
+        life.absorb(target, population.targets[drop])
+        target.ray, target.slots = None, [None] * population.settings.slots
+        pieces[keep] = (target, *population.whole_rows(mean, cov))
+        gone.add(drop)
+        made.add(target.number)
+    if made:
+        population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
+    return made
+
+
+def narrow_banks(population: Population) -> None:
+    """A bank of which one narrow range is left becomes an ordinary target."""
+    done = [t for t, target in enumerate(population.targets) if target.ray is not None and _is_narrow(population, t)]
+    if not done:
+        return
+    pieces = population.pieces()
+    for t in done:
+        target, x, p, log_weight = pieces[t]
+        mean, cov = rows.collapse(x, p, np.exp(log_weight))
+        target.ray = None
+        pieces[t] = (target, np.stack([mean] * MODES), np.stack([cov] * MODES), np.log(np.full(MODES, 1.0 / MODES)))
+    population.lay(pieces)
+
+
+def _is_narrow(population: Population, t: int) -> bool:
+    best, ray = population.best_row(t), population.targets[t].ray
+    if ray is None or population.log_weight[best] < _NARROW_LOG_WEIGHT:
+        return False
+    away = population.x[best, :3] - np.array(ray.origin_m)
+    p = population.p[best]
+    return bool(p[0, 0] + p[1, 1] + p[2, 2] < _NARROW2 * linear.total(away * away))
+
+
+# --- merging ---------------------------------------------------------------------------------------------------------
+
+
+def merge(population: Population, now_ns: int) -> None:
+    """Two targets that stay in one place are one, under the older number and with the better known state."""
+    whole = [t for t, target in enumerate(population.targets) if target.ray is None]
+    if len(whole) < 2:
+        return
+    states = [population.collapsed(t) for t in whole]
+    means, covs = np.stack([s[0] for s in states]), np.stack([s[1] for s in states])
+    near = _near(means, covs)
+    pieces, gone = population.pieces(), set[int]()
+    for i, a in enumerate(whole):
+        for j in range(i + 1, len(whole)):
+            b = whole[j]
+            first, second = population.targets[a], population.targets[b]
+            if not _long_near(first, second, bool(near[i, j]), now_ns) or a in gone or b in gone:
+                continue
+            keep, drop = (a, b) if first.number < second.number else (b, a)
+            better = a if _place_variance(covs[i]) <= _place_variance(covs[j]) else b
+            _take_over(pieces, keep, drop, better)
+            gone.add(drop)
+    if gone:
+        population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
+
+
+def _near(means: FloatArray, covs: FloatArray) -> NDArray[np.bool_]:
+    """[T, T] which targets cannot be told apart by position and velocity."""
+    low = linear.cholesky(covs[:, None] + covs[None])
+    whitened = linear.solve_lower(low, (means[:, None] - means[None])[..., None])[..., 0]
+    return np.asarray(linear.total(whitened * whitened) < _MERGE_DISTANCE2)
+
+
+def _long_near(first: Target, second: Target, near: bool, now_ns: int) -> bool:
+    """Near for a while; at once where one is silent and the other fresh (it was lost and found again)."""
+    if not near:
+        first.near_since_ns.pop(second.number, None)
+        return False
+    since = first.near_since_ns.setdefault(second.number, now_ns)
+    ages = sorted(now_ns - target.updated_ns for target in (first, second))
+    return now_ns - since > _MERGE_AFTER_NS or (ages[0] < _MERGE_AFTER_NS // 5 and ages[1] > _MERGE_AFTER_NS)
+
+
+def _place_variance(cov: FloatArray) -> float:
+    return float(cov[0, 0] + cov[1, 1] + cov[2, 2])
+
+
+def _take_over(pieces: list[Piece], keep: int, drop: int, better: int) -> None:
+    target, slots = pieces[keep][0], pieces[better][0].slots
+    life.absorb(target, pieces[drop][0])
+    target.slots = slots
+    _, x, p, log_weight = pieces[better]
+    pieces[keep] = (target, x, p, log_weight)

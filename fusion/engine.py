@@ -1,0 +1,232 @@
+"""From scans in order of time to tracks of the site: a pure fold. Read this file first.
+
+One step: carry every row to the scan's time; predict what the sensor should report; give each report to at most one
+target (best total likelihood); update; learn the camera's noise; weigh existence by what was seen and what was not;
+start targets from what is left; link rays that cross; merge doubles; hear claims; end the lost. Reads no clock and
+draws no random number; the same scans give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fusion import beginnings, identity, life, observation, snapshots
+from fusion.identity import Claim, Sighting, Verdict
+from fusion.life import Target
+from fusion.population import Population
+from fusion.settings import FusionSettings
+from fusion.types import Heartbeat, Identity, Scan, Track, TrackUpdate
+from models.types import CLASSES
+from tracking.types import Status
+
+_DEFAULTS = FusionSettings()
+_CLAIMED_CLASSES = tuple(0.97 if name == "drone" else 0.01 for name in CLASSES)
+_MOST_CLAIMS = 1_000
+
+
+class FusionEngine:
+    """Tracks of one site.
+
+    Args:
+        first_id: number of the first track; numbers are never used again.
+        prefix: what stands before the number in a track's id.
+
+    `counts` says what was refused or dropped, by reason.
+    """
+
+    def __init__(self, settings: FusionSettings = _DEFAULTS, *, first_id: int = 1, prefix: str = "T") -> None:
+        self.settings = settings
+        self.prefix = prefix
+        self.time_ns: int | None = None
+        self.next_number = first_id
+        self.population = Population(settings)
+        self.claims: dict[str, Claim] = {}
+        self.counts: Counter[str] = Counter()
+
+    # --- the fold ----------------------------------------------------------------------------------------------------
+
+    def step(self, message: Scan | Heartbeat) -> TrackUpdate:
+        """Everything one message changes. Messages must not go back in time; a `Sequencer` sees to that.
+
+        Raises:
+            ValueError: the message is older than the state.
+        """
+        if self.time_ns is not None and message.time_ns < self.time_ns:
+            raise ValueError(f"message at {message.time_ns} ns is older than the state at {self.time_ns} ns")
+        self._advance(message.time_ns)
+        touched = self._observe(message) if isinstance(message, Scan) else []
+        ended = self._end_the_lost(message.time_ns)
+        return TrackUpdate(message.time_ns, self._tracks() + ended, tuple(self._id(n) for n in touched))
+
+    def snapshot(self) -> bytes:
+        """The whole state, for `restore`: the rest of the log then gives the same bits as the whole log."""
+        return snapshots.write(self)
+
+    def restore(self, data: bytes) -> None:
+        """Take over a state that `snapshot` wrote under the same settings.
+
+        Raises:
+            snapshots.SnapshotError: the bytes are no snapshot of this version and these settings.
+        """
+        snapshots.read(self, data)
+
+    def _advance(self, time_ns: int) -> None:
+        dt_s = 0.0 if self.time_ns is None else (time_ns - self.time_ns) * 1e-9
+        self.time_ns = time_ns
+        if dt_s > 0.0 and len(self.population):
+            self.population.carry(dt_s)
+            for target in self.population.targets:
+                life.age(target, dt_s, self.settings.mean_life_s)
+
+    # --- one scan ----------------------------------------------------------------------------------------------------
+
+    def _observe(self, scan: Scan) -> list[int]:
+        """Numbers of the tracks this scan changed, in order."""
+        if any(report.claimed_id for report in scan.measurements):
+            return self._hear_claims(scan)
+        touched = self._associate(scan)
+        touched |= beginnings.link(self.population, scan)
+        beginnings.narrow_banks(self.population)
+        beginnings.merge(self.population, scan.time_ns)
+        self._look_for_claimed(scan)
+        return sorted(touched)
+
+    def _associate(self, scan: Scan) -> set[int]:
+        """Update the targets this scan saw, and start new ones from what is left."""
+        left, touched = list(range(len(scan.measurements))), set[int]()
+        if len(self.population):
+            look = observation.look_at(self.population, scan)
+            taken = observation.associate(self.population, look)
+            for t, m in taken:
+                self._credit(look, t, m)
+            observation.update(self.population, look, taken)
+            observation.learn(self.population, look, taken)
+            observation.blame(self.population, look, {t for t, _ in taken})
+            touched = {self.population.targets[t].number for t, _ in taken}
+            left = beginnings.strays(self.population, look, taken, self.counts)
+        born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
+        self.next_number += len(born)
+        self.population.add(born)
+        return touched | {piece[0].number for piece in born}
+
+    def _credit(self, look: observation.Look, t: int, m: int) -> None:
+        observation.credit(self.population, look, t, m)
+        target = self.population.targets[t]
+        if target.ray is not None and target.ray.sensor_id == look.scan.sensor_id:
+            target.ray = beginnings.ray_of(self.population, look.scan, look.scan.measurements[m]) or target.ray
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    def _hear_claims(self, scan: Scan) -> list[int]:
+        touched = []
+        for report in scan.measurements:
+            claim = self.claims.get(report.claimed_id or "")
+            if claim is None:
+                if len(self.claims) >= _MOST_CLAIMS:
+                    self.counts["claim limit reached"] += 1
+                    continue
+                claim = identity.first_claim(report, self.next_number, scan.sensor_id, scan.time_ns)
+                self.claims[claim.claimed_id] = claim
+                self.next_number += 1
+            else:
+                elapsed_s = (scan.time_ns - claim.updated_ns) * 1e-9
+                identity.hear(claim, report, scan.sensor_id, scan.time_ns)
+                identity.compare(claim, self._sightings(), elapsed_s)
+            touched.append(claim.number if claim.attached is None else claim.attached)
+        return sorted(touched)
+
+    def _look_for_claimed(self, scan: Scan) -> None:
+        """Whether this sensor sees something where each claim says it is."""
+        for claim in self.claims.values():
+            identity.carry(claim, scan.time_ns)
+            inside = observation.covers(scan, claim.mean)
+            sighted = claim.attached is not None and claim.apart_since_ns is None
+            identity.look(claim, scan.sensor_id, scan.time_ns, inside, sighted)
+
+    def _sightings(self) -> list[Sighting]:
+        return [
+            Sighting(target.number, *self.population.collapsed(t))
+            for t, target in enumerate(self.population.targets)
+            if target.status is not Status.TENTATIVE
+        ]
+
+    # --- life and output ---------------------------------------------------------------------------------------------
+
+    def _end_the_lost(self, now_ns: int) -> tuple[Track, ...]:
+        """Move every target along its life; take out the ended and report those that were ever confirmed."""
+        ended, gone = [], set[int]()
+        for t, target in enumerate(self.population.targets):
+            was = target.status
+            target.status = life.next_status(target, now_ns, self.settings)
+            if target.status is Status.DELETED:
+                gone.add(t)
+                if was is not Status.TENTATIVE:
+                    ended.append(self._track(t, target))
+        self.population.without(gone)
+        silent = [name for name, claim in self.claims.items() if identity.is_silent(claim, now_ns)]
+        for name in silent:
+            del self.claims[name]
+        return tuple(ended)
+
+    def _tracks(self) -> tuple[Track, ...]:
+        seen = [self._track(t, target) for t, target in enumerate(self.population.targets)]
+        claimed = [self._claim_track(c) for c in self.claims.values() if self._stands_alone(c)]
+        return tuple(seen + claimed)
+
+    def _track(self, t: int, target: Target) -> Track:
+        assert self.time_ns is not None
+        mean, cov = self.population.collapsed(t)
+        claim, verdict = self._claim_of(target, t)
+        return Track(
+            self._id(target.number),
+            self.time_ns,
+            target.status,
+            tuple(mean.tolist()),
+            tuple(cov.ravel().tolist()),
+            target.existence,
+            life.class_probabilities(target),
+            identity=verdict.identity,
+            claimed_id=claim.claimed_id if claim else None,
+            identity_score=verdict.score,
+            evidence=verdict.evidence,
+            contributors=tuple(sorted(target.seen.items())),
+        )
+
+    def _claim_of(self, target: Target, t: int) -> tuple[Claim | None, Verdict]:
+        """The best agreeing claim attached to a target, and what is to be said of it."""
+        assert self.time_ns is not None
+        mine = [c for c in self.claims.values() if c.attached == target.number]
+        if not mine:
+            return None, Verdict(Identity.UNKNOWN, 0.5, ())
+        best = min(mine, key=lambda c: (c.distance2[target.number], c.claimed_id))
+        sighting = Sighting(target.number, *self.population.collapsed(t))
+        return best, identity.judge(best, sighting, self.time_ns, self.settings.claim_s)
+
+    def _stands_alone(self, claim: Claim) -> bool:
+        """A claim is shown by itself until it attaches, and again when what it attached to is seen elsewhere."""
+        return claim.attached is None or claim.apart_since_ns is not None
+
+    def _claim_track(self, claim: Claim) -> Track:
+        assert self.time_ns is not None
+        identity.carry(claim, self.time_ns)
+        sighting = next((s for s in self._sightings() if s.number == claim.attached), None)
+        verdict = identity.judge(claim, sighting, self.time_ns, self.settings.claim_s)
+        old = (self.time_ns - claim.updated_ns) * 1e-9 > 2.0 * self.settings.coast_s
+        return Track(
+            self._id(claim.number),
+            self.time_ns,
+            Status.COASTING if old else Status.CONFIRMED,
+            tuple(claim.mean.tolist()),
+            tuple(claim.covariance.ravel().tolist()),
+            0.5 if verdict.identity is Identity.UNKNOWN else verdict.score,
+            _CLAIMED_CLASSES,
+            identity=verdict.identity,
+            claimed_id=claim.claimed_id,
+            identity_score=verdict.score,
+            evidence=verdict.evidence,
+            claim_only=True,
+            contributors=((claim.sensor_id, claim.updated_ns),),
+        )
+
+    def _id(self, number: int) -> str:
+        return f"{self.prefix}{number}"

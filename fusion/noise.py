@@ -1,0 +1,109 @@
+"""What each camera's errors are like, learned from the targets it follows.
+
+For every report used, the posterior tells how large the white rest, the slow error and its part along the motion in
+the picture were, uncertainty included: the M-step of expectation maximisation (Shumway and Stoffer 1982), forgotten
+with a time constant. A part along the motion, proportional to the speed, is a wrong clock; its mean is taken out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fusion.geometry import FloatArray
+from fusion.settings import NoiseSettings
+
+_LEAST_WHITE2 = 0.04
+_LEAST_SLOW2 = 0.04
+_LEAST_TIMING2 = 1e-6
+_MOST_CLOCK_S = 1.0
+
+
+@dataclass(slots=True)
+class SensorNoise:
+    """Variances of one camera: white and slow px², timing s²; `clock_s` is how late it stamps, with its information."""
+
+    white2: float
+    slow2: float
+    timing2: float
+    clock_s: float = 0.0
+    clock_information: float = 0.0
+    seen_ns: int = 0
+
+    @classmethod
+    def fresh(cls, settings: NoiseSettings, attitude_px: float = 0.0) -> SensorNoise:
+        slow2 = settings.slow_px**2 + attitude_px**2
+        information = 1.0 / settings.clock_prior_s**2
+        return cls(settings.white_px**2, slow2, settings.timing_s**2, clock_information=information)
+
+    def slow_covariance(self, image_speed: tuple[float, float]) -> tuple[float, float, float]:
+        """Entries uu, uv, vv of the slow error's covariance for a target moving at `image_speed`, px/s."""
+        u, v = image_speed
+        return self.slow2 + self.timing2 * u * u, self.timing2 * u * v, self.slow2 + self.timing2 * v * v
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """Posterior second moments of one report: white [2] and slow [2] means, and their 2×2 covariances."""
+
+    white: FloatArray
+    white_cov: FloatArray
+    slow: FloatArray
+    slow_cov: FloatArray
+    image_speed: tuple[float, float]
+
+
+def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings) -> None:
+    """Move `noise` towards what this report shows."""
+    rate = 1.0 - math.exp(-elapsed_s / settings.memory_s)
+    white2 = 0.5 * float(found.white[0] ** 2 + found.white[1] ** 2 + found.white_cov[0, 0] + found.white_cov[1, 1])
+    noise.white2 = max(_LEAST_WHITE2, _towards(noise.white2, white2, rate))
+    along, across, along_mean = _resolve(found)
+    speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
+    noise.slow2 = max(_LEAST_SLOW2, _towards(noise.slow2, across, rate))
+    share = speed2 * noise.timing2 / (speed2 * noise.timing2 + noise.slow2)
+    excess = max(along - noise.slow2, 0.0) / max(speed2, 1.0)
+    noise.timing2 = max(_LEAST_TIMING2, _towards(noise.timing2, excess, rate * share))
+    _learn_clock(noise, along_mean, speed2, elapsed_s, settings)
+
+
+def _towards(old: float, new: float, rate: float) -> float:
+    return old + rate * (min(new, 9.0 * old) - old)
+
+
+def _resolve(found: Residuals) -> tuple[float, float, float]:
+    """Second moments of the slow error along and across the motion, and its mean along."""
+    u, v = found.image_speed
+    speed = math.hypot(u, v)
+    if speed < 1.0:
+        u, v, speed = 1.0, 0.0, 1.0
+    u, v = u / speed, v / speed
+    a, b = float(found.slow[0]), float(found.slow[1])
+    uu, uv, vv = float(found.slow_cov[0, 0]), float(found.slow_cov[0, 1]), float(found.slow_cov[1, 1])
+    along_mean, across_mean = u * a + v * b, u * b - v * a
+    along = along_mean**2 + u * u * uu + 2.0 * u * v * uv + v * v * vv
+    across = across_mean**2 + v * v * uu - 2.0 * u * v * uv + u * u * vv
+    return along, across, along_mean
+
+
+def _learn_clock(
+    noise: SensorNoise, along_mean: float, speed2: float, elapsed_s: float, settings: NoiseSettings
+) -> None:
+    """One scalar Kalman step: the slow error along the motion is −speed × what is left of the clock's error."""
+    if speed2 < 25.0:
+        return
+    forget = math.exp(-elapsed_s / settings.clock_memory_s)
+    independent = min(elapsed_s / settings.slow_s, 1.0)
+    information = speed2 / (noise.slow2 + noise.timing2 * speed2) * independent
+    noise.clock_information = noise.clock_information * forget + information
+    noise.clock_s -= along_mean / math.sqrt(speed2) * information / noise.clock_information
+    noise.clock_s = min(max(noise.clock_s, -_MOST_CLOCK_S), _MOST_CLOCK_S)
+
+
+def anchor_clocks(noises: list[SensorNoise]) -> None:
+    """Take out what all clocks share, which no flight can show: the median camera is right by definition."""
+    ordered = sorted(n.clock_s for n in noises)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else 0.5 * (ordered[middle - 1] + ordered[middle])
+    for noise in noises:
+        noise.clock_s -= median

@@ -1,0 +1,311 @@
+"""One scan against all targets: what should be seen, what is whose, the update, and what it says about the camera."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion import association, life, linear, noise, rows, spaces
+from fusion.association import Pairs
+from fusion.geometry import FloatArray
+from fusion.life import Slot, Target
+from fusion.population import Population
+from fusion.types import Scan, Space
+from tracking.types import Status
+
+_PLACES = (Space.POSITION, Space.POSITION_VELOCITY)
+_RECENT_NS = 500_000_000
+_ITERATIONS = 3
+#: Iterate where σ of the place is over a twentieth of the distance to the sensor.
+_WIDE2 = 0.05**2
+
+
+class Look(NamedTuple):
+    """One scan against all rows and targets. R rows, T targets, M reports of dimension d.
+
+    Attributes:
+        slot: [R] camera slot of each row; None for sensors whose slow error is not modelled.
+        delay_s: how late the sensor stamps.
+        z, noise: reports [M, d] and their white covariance [M, d, d].
+        innovation, jacobian: what each row predicts.
+        distance2, log_likelihood: [T, M] best squared distance and mixture likelihood of each target.
+        inside: [T] the sensor would see the target.
+    """
+
+    scan: Scan
+    slot: NDArray[np.intp] | None
+    delay_s: float
+    z: FloatArray
+    noise: FloatArray
+    innovation: rows.Innovation
+    jacobian: FloatArray
+    valid: NDArray[np.bool_]
+    pairs: Pairs
+    distance2: FloatArray
+    log_likelihood: FloatArray
+    inside: NDArray[np.bool_]
+
+
+def look_at(population: Population, scan: Scan) -> Look:
+    """Predict what the scan's sensor should report of every row, and score every report against it."""
+    delay_s = population.noise(scan.sensor_id).clock_s if scan.space is Space.PIXEL else 0.0
+    predicted = _predict(scan, population.x, delay_s)
+    inside = _inside(scan, population.x, predicted)
+    slot = _slots(population, scan, inside) if scan.space is Space.PIXEL else None
+    innovation = rows.innovation(population.x, population.p, predicted.z, predicted.jacobian, slot)
+    z, r = _reports(population, scan)
+    residual = spaces.residual(scan.space, z[None], innovation.z[:, None])
+    valid = predicted.valid & _listening(population, scan)
+    pairs = association.pair(residual, innovation.spread, r, valid)
+    return Look(
+        scan,
+        slot,
+        delay_s,
+        z,
+        r,
+        innovation,
+        predicted.jacobian,
+        valid,
+        pairs,
+        np.minimum.reduceat(pairs.distance2, population.starts, axis=0),
+        association.mixture(pairs.log_likelihood, population.log_weight, population.starts),
+        np.logical_or.reduceat(inside & valid, population.starts),
+    )
+
+
+def _predict(scan: Scan, x: FloatArray, delay_s: float) -> spaces.Prediction:
+    wave = next((m.propagation_mps for m in scan.measurements if m.propagation_mps), None)
+    return spaces.predict(
+        scan.space, x[:, : rows.KINEMATIC], scan.pose, scan.camera, propagation_mps=wave, delay_s=delay_s
+    )
+
+
+def _reports(population: Population, scan: Scan) -> tuple[FloatArray, FloatArray]:
+    d = spaces.DIMENSION[scan.space]
+    z = np.array([m.z for m in scan.measurements]).reshape(-1, d)
+    r = np.array([m.covariance for m in scan.measurements]).reshape(-1, d, d)
+    if scan.space is Space.PIXEL:
+        r = r + population.noise(scan.sensor_id).white2 * np.eye(2)
+    return z, r
+
+
+def _listening(population: Population, scan: Scan) -> NDArray[np.bool_]:
+    """Rows a sensor may update: a bank of ranges hears only the sensor that started it, and positions."""
+    if scan.space in _PLACES:
+        return np.ones(len(population.x), dtype=bool)
+    own = [t.ray is None or t.ray.sensor_id == scan.sensor_id for t in population.targets]
+    return np.repeat(np.array(own, dtype=bool), population.lengths)
+
+
+def _inside(scan: Scan, x: FloatArray, predicted: spaces.Prediction) -> NDArray[np.bool_]:
+    """[R] rows where the sensor would see a drone."""
+    inside = predicted.valid
+    if scan.camera is not None:
+        inside = inside & scan.camera.sees(predicted.z)
+    if scan.coverage is None:
+        return inside
+    away = x[:, :3] - np.array(scan.pose.position_m)
+    return inside & (linear.total(away * away) < scan.coverage.max_range_m**2)
+
+
+def covers(scan: Scan, mean: FloatArray) -> bool:
+    """Whether the scan's sensor looks where `mean` [6] is, so that silence there means something."""
+    if scan.coverage is None:
+        return False
+    return bool(_inside(scan, mean[None], _predict(scan, mean[None], 0.0))[0])
+
+
+# --- slots: a target carries the slow error of each camera that sees it ----------------------------------------------
+
+
+def _slots(population: Population, scan: Scan, inside: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """[R] slot of this camera in each row; targets in its picture that have none are given one."""
+    slots = np.zeros(len(population), dtype=np.intp)
+    seen = np.logical_or.reduceat(inside, population.starts)
+    for t, target in enumerate(population.targets):
+        k = target.slot_of(scan.sensor_id)
+        if k is None:
+            k = target.slot_to_give()
+            if seen[t] or target.slots[k] is None:
+                _open_slot(population, t, k, scan)
+        slots[t] = k
+    return np.repeat(slots, population.lengths)
+
+
+def _open_slot(population: Population, t: int, k: int, scan: Scan) -> None:
+    """Forget what slot `k` held and begin this camera's slow error there at its prior."""
+    population.targets[t].slots[k] = Slot(scan.sensor_id, scan.time_ns)
+    mine, c = population.rows_of(t), rows.columns_of(k)
+    uu, uv, vv = population.noise(scan.sensor_id).slow_covariance((0.0, 0.0))
+    population.x[mine, c] = 0.0
+    population.p[mine, c, :] = 0.0
+    population.p[mine, :, c] = 0.0
+    population.p[mine, c, c] = np.array([[uu, uv], [uv, vv]])
+
+
+# --- whose is it -----------------------------------------------------------------------------------------------------
+
+
+def associate(population: Population, look: Look) -> list[tuple[int, int]]:
+    """The best one-to-one assignment of (target, report)."""
+    coverage = look.scan.coverage
+    detection = coverage.detection_probability if coverage else 0.9
+    ratio = look.log_likelihood + math.log(detection / (1.0 - detection)) - log_clutter(look.scan)
+    ratio = ratio + np.array([min(t.log_odds, 0.0) for t in population.targets])[:, None]
+    # A report inside the gate of a target is better explained by it than by nothing.
+    gain = np.where(look.distance2 <= population.settings.gate, np.maximum(ratio, 1e-3), -np.inf)
+    return association.assign(gain)
+
+
+def log_clutter(scan: Scan) -> float:
+    """Log density of false reports over the space of the scan."""
+    expected = scan.coverage.clutter if scan.coverage else 0.1
+    if scan.camera is not None:
+        return math.log(expected / (scan.camera.width * scan.camera.height))
+    extent = {
+        Space.AZIMUTH: 2.0 * math.pi,
+        Space.BEARING: 2.0 * math.pi**2,
+        Space.BEARING_RANGE: 2.0 * math.pi**2 * 1e3,
+        Space.POSITION: 1e9,
+        Space.POSITION_VELOCITY: 1e9 * 60.0**3,
+    }[scan.space]
+    return math.log(expected / extent)
+
+
+def credit(population: Population, look: Look, t: int, m: int) -> None:
+    """Target `t` got report `m`: existence and class."""
+    scan, target, report = look.scan, population.targets[t], look.scan.measurements[m]
+    life.hit(target, scan.sensor_id, scan.time_ns, float(look.log_likelihood[t, m]) - log_clutter(scan))
+    look_s = population.settings.look_s
+    life.hear_label(target, scan.sensor_id, report.label, report.score, scan.time_ns, look_s)
+
+
+def blame(population: Population, look: Look, taken: set[int]) -> None:
+    """Targets the sensor should have seen and did not."""
+    coverage, scan = look.scan.coverage, look.scan
+    if coverage is None:
+        return
+    for t, target in enumerate(population.targets):
+        if t not in taken and bool(look.inside[t]):
+            probability, look_s = coverage.detection_probability, population.settings.look_s
+            life.miss(target, scan.sensor_id, scan.time_ns, probability, look_s)
+
+
+# --- the update ------------------------------------------------------------------------------------------------------
+
+
+class _Step(NamedTuple):
+    """Gain, spread and residual of the rows to be updated, linearised somewhere."""
+
+    gain: FloatArray
+    spread: FloatArray
+    residual: FloatArray
+
+
+def update(population: Population, look: Look, taken: list[tuple[int, int]]) -> None:
+    """Kalman update, iterated where the place is wide, of every row of every target that got a report."""
+    if not taken:
+        return
+    mine = np.concatenate(
+        [np.arange(population.starts[t], population.starts[t] + population.lengths[t]) for t, _ in taken]
+    )
+    report = np.concatenate([np.full(population.lengths[t], m) for t, m in taken])
+    x, p, r = population.x[mine], population.p[mine], look.noise[report]
+    step = _Step(look.innovation.gain[mine], look.innovation.spread[mine], look.pairs.residual[mine, report])
+    if _is_wide(look.scan, x, p):
+        step = _iterate(population, look, mine, report, step)
+    low, whitened = _robust_factor(step, r, population.settings.robust)
+    population.x[mine], population.p[mine] = rows.update(x, p, step.gain, low, whitened)
+    _reweigh(population, mine, np.where(look.valid[mine], look.pairs.log_likelihood[mine, report], -700.0))
+
+
+def _is_wide(scan: Scan, x: FloatArray, p: FloatArray) -> bool:
+    if scan.space in _PLACES:
+        return False
+    away = x[:, :3] - np.array(scan.pose.position_m)
+    spread2 = p[:, 0, 0] + p[:, 1, 1] + p[:, 2, 2]
+    return bool((spread2 > _WIDE2 * linear.total(away * away)).any())
+
+
+def _iterate(
+    population: Population, look: Look, mine: NDArray[np.intp], report: NDArray[np.intp], step: _Step
+) -> _Step:
+    """Linearise again at the updated place (Bell and Cathey, IEEE TAC 38, 1993), as long as it stays in view."""
+    x, p = population.x[mine], population.p[mine]
+    slot = None if look.slot is None else look.slot[mine]
+    for _ in range(_ITERATIONS):
+        low, whitened = _robust_factor(step, look.noise[report], population.settings.robust)
+        guess = rows.shift(x, step.gain, low, whitened)
+        there = _predict(look.scan, guess, look.delay_s)
+        if not bool(there.valid.all()):
+            return step
+        found = rows.innovation(guess, p, there.z, there.jacobian, slot)
+        residual = spaces.residual(look.scan.space, look.z[report], found.z)
+        back = rows.seen_change(x - guess, there.jacobian, slot)
+        step = _Step(found.gain, found.spread, residual - back)
+    return step
+
+
+def _robust_factor(step: _Step, r: FloatArray, robust: float) -> tuple[FloatArray, FloatArray]:
+    """Innovation factor and whitened residual; a report too far off counts with a larger variance (Huber)."""
+    low = linear.cholesky(step.spread + r)
+    whitened = linear.solve_lower(low, step.residual[..., None])[..., 0]
+    excess = linear.total(whitened * whitened) / (0.5 * robust * whitened.shape[-1])
+    if bool((excess > 1.0).any()):
+        scale = np.sqrt(np.maximum(excess, 1.0))
+        return low * scale[:, None, None], whitened / scale[:, None]
+    return low, whitened
+
+
+def _reweigh(population: Population, mine: NDArray[np.intp], log_likelihood: FloatArray) -> None:
+    population.log_weight[mine] += np.maximum(log_likelihood, -700.0)
+    top = np.maximum.reduceat(population.log_weight, population.starts)
+    mass = np.maximum(np.exp(population.log_weight - np.repeat(top, population.lengths)), 1e-12)
+    whole = np.add.reduceat(mass, population.starts)
+    population.log_weight = np.log(mass / np.repeat(whole, population.lengths))
+
+
+# --- what it says about the camera -----------------------------------------------------------------------------------
+
+
+def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> None:
+    """Let the camera's noise follow what its reports of well-known targets show."""
+    if look.slot is None:
+        return
+    scan, sensor = look.scan, population.noise(look.scan.sensor_id)
+    elapsed_s = min((scan.time_ns - sensor.seen_ns) * 1e-9, 1.0) if sensor.seen_ns else 0.0
+    sensor.seen_ns = scan.time_ns
+    for t, m in taken:
+        target, row = population.targets[t], population.best_row(t)
+        speed = _image_speed(look.jacobian[row], population.x[row])
+        target.slots[int(look.slot[row])] = Slot(scan.sensor_id, scan.time_ns, speed)
+        if _well_known(target, scan):
+            found = _residuals(population, look, row, m, speed)
+            noise.learn(sensor, found, elapsed_s, population.settings.noise)
+    if taken and elapsed_s:
+        noise.anchor_clocks([n for n in population.noises.values() if n.seen_ns])
+
+
+def _well_known(target: Target, scan: Scan) -> bool:
+    recent = sum(1 for when in target.seen.values() if scan.time_ns - when < _RECENT_NS)
+    return target.ray is None and target.status is Status.CONFIRMED and recent >= 2
+
+
+def _image_speed(jacobian: FloatArray, x: FloatArray) -> tuple[float, float]:
+    speed = linear.total(jacobian[:, :3] * x[None, 3:6])
+    return float(speed[0]), float(speed[1])
+
+
+def _residuals(
+    population: Population, look: Look, row: int, m: int, image_speed: tuple[float, float]
+) -> noise.Residuals:
+    """Posterior white and slow residuals of report `m` at an updated row."""
+    assert look.slot is not None
+    one, c = slice(row, row + 1), rows.columns_of(int(look.slot[row]))
+    x, p = population.x[one], population.p[one]
+    there = _predict(look.scan, x, look.delay_s)
+    now = rows.innovation(x, p, there.z, there.jacobian, look.slot[one])
+    return noise.Residuals(look.z[m] - now.z[0], now.spread[0], x[0, c], p[0, c, c], image_speed)

@@ -1,0 +1,130 @@
+"""All targets of a site with their rows, laid one after another in a few arrays, and the noise of each camera."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion import rows
+from fusion.geometry import FloatArray
+from fusion.life import Target
+from fusion.noise import SensorNoise
+from fusion.settings import FusionSettings
+
+#: Motion modes of an ordinary target: quiet and agile.
+MODES = 2
+
+#: A target with its rows [C, n], covariances [C, n, n] and log weights [C].
+Piece = tuple[Target, FloatArray, FloatArray, FloatArray]
+
+
+class Population:
+    """Targets in order of their numbers; row `starts[t] … + lengths[t]` belong to target `t`.
+
+    Attributes:
+        x, p, log_weight, accel2: rows [R, n], [R, n, n], their log weights and acceleration densities [R].
+        noises: what has been learned of each camera, by id.
+    """
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self.settings = settings
+        self.noises: dict[str, SensorNoise] = {}
+        self.targets: list[Target] = []
+        n = rows.size(settings.slots)
+        self.x: FloatArray = np.zeros((0, n))
+        self.p: FloatArray = np.zeros((0, n, n))
+        self.log_weight: FloatArray = np.zeros(0)
+        self.accel2: FloatArray = np.zeros(0)
+        self.lengths: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+        self.starts: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def lay(self, pieces: list[Piece]) -> None:
+        """These targets and no others, in this order."""
+        n = rows.size(self.settings.slots)
+        self.targets = [piece[0] for piece in pieces]
+        self.lengths = np.array([len(piece[1]) for piece in pieces], dtype=np.intp)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.x = np.concatenate([np.zeros((0, n)), *(piece[1] for piece in pieces)])
+        self.p = np.concatenate([np.zeros((0, n, n)), *(piece[2] for piece in pieces)])
+        self.log_weight = np.concatenate([np.zeros(0), *(piece[3] for piece in pieces)])
+        self.accel2 = np.concatenate([np.zeros(0), *(self._accelerations(piece) for piece in pieces)])
+
+    def _accelerations(self, piece: Piece) -> FloatArray:
+        motion = self.settings.motion
+        if piece[0].ray is None:
+            return np.array([motion.quiet_accel**2, motion.agile_accel**2])
+        return np.full(len(piece[1]), motion.agile_accel**2)
+
+    def pieces(self) -> list[Piece]:
+        return [(target, *self.mixture(t)) for t, target in enumerate(self.targets)]
+
+    def add(self, born: list[Piece]) -> None:
+        if born:
+            self.lay(self.pieces() + born)
+
+    def without(self, gone: set[int]) -> None:
+        """Take out the targets at these places."""
+        if gone:
+            self.lay([piece for t, piece in enumerate(self.pieces()) if t not in gone])
+
+    def mixture(self, t: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Rows, covariances and log weights of target `t`."""
+        mine = self.rows_of(t)
+        return self.x[mine], self.p[mine], self.log_weight[mine]
+
+    def collapsed(self, t: int) -> tuple[FloatArray, FloatArray]:
+        """Mean [6] and covariance [6, 6] of target `t` over its rows."""
+        x, p, log_weight = self.mixture(t)
+        return rows.collapse(x[:, : rows.KINEMATIC], p[:, : rows.KINEMATIC, : rows.KINEMATIC], np.exp(log_weight))
+
+    def rows_of(self, t: int) -> slice:
+        return slice(int(self.starts[t]), int(self.starts[t] + self.lengths[t]))
+
+    def best_row(self, t: int) -> int:
+        return int(self.starts[t]) + int(np.argmax(self.log_weight[self.rows_of(t)]))
+
+    def by_rows(self, of_targets: NDArray[np.generic]) -> NDArray[np.generic]:
+        """A value per target as a value per row."""
+        return np.repeat(of_targets, self.lengths, axis=0)
+
+    def whole_rows(self, mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The rows of an ordinary target with mean [6] and covariance [6, 6], both motion modes alike."""
+        n = rows.size(self.settings.slots)
+        x, p = np.zeros((MODES, n)), np.zeros((MODES, n, n))
+        x[:, :6], p[:, :6, :6] = mean, cov
+        return x, p, np.log(np.full(MODES, 1.0 / MODES))
+
+    def noise(self, sensor_id: str) -> SensorNoise:
+        if sensor_id not in self.noises:
+            self.noises[sensor_id] = SensorNoise.fresh(self.settings.noise)
+        return self.noises[sensor_id]
+
+    def carry(self, dt_s: float) -> None:
+        """Move every row `dt_s` on: motion modes interact, slow camera errors fade."""
+        self._mix_modes(dt_s)
+        slow_s = self.settings.noise.slow_s
+        self.x, self.p = rows.predict(self.x, self.p, dt_s, self.accel2, slow_s, self._slow_covariances())
+
+    def _mix_modes(self, dt_s: float) -> None:
+        whole = np.flatnonzero(self.lengths == MODES)
+        if len(whole) == 0:
+            return
+        index = self.starts[whole][:, None] + np.arange(MODES)
+        stay = 0.5 * (1.0 + math.exp(-2.0 * dt_s / self.settings.motion.sojourn_s))
+        x, p, weight = rows.mix(self.x[index], self.p[index], np.exp(self.log_weight[index]), stay)
+        self.x[index], self.p[index], self.log_weight[index] = x, p, np.log(weight)
+
+    def _slow_covariances(self) -> FloatArray:
+        """[R, K, 2, 2] stationary covariance of each row's slow camera errors."""
+        out = np.zeros((len(self.targets), self.settings.slots, 2, 2))
+        for t, target in enumerate(self.targets):
+            for k, slot in enumerate(target.slots):
+                if slot is not None:
+                    uu, uv, vv = self.noise(slot.sensor_id).slow_covariance(slot.image_speed)
+                    out[t, k] = ((uu, uv), (uv, vv))
+        return np.repeat(out, self.lengths, axis=0)

@@ -1,0 +1,98 @@
+"""The engine's state as bytes: plain JSON (a float's shortest decimal is exact), so that nothing in it can run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusion.identity import Claim
+from fusion.life import Ray, Slot, Target
+from fusion.noise import SensorNoise
+from fusion.population import Piece
+from tracking.types import Status
+
+if TYPE_CHECKING:
+    from fusion.engine import FusionEngine
+
+VERSION = 1
+
+
+class SnapshotError(Exception):
+    """Bytes that are no snapshot of this version and these settings."""
+
+
+def write(engine: FusionEngine) -> bytes:
+    """All of the engine's state."""
+    state = {
+        "version": VERSION,
+        "settings": repr(engine.settings),
+        "prefix": engine.prefix,
+        "time_ns": engine.time_ns,
+        "next_number": engine.next_number,
+        "counts": dict(engine.counts),
+        "noises": {name: asdict(noise) for name, noise in engine.population.noises.items()},
+        "pieces": [_piece(piece) for piece in engine.population.pieces()],
+        "claims": [_claim(claim) for claim in engine.claims.values()],
+    }
+    return json.dumps(state, allow_nan=False).encode()
+
+
+def read(engine: FusionEngine, data: bytes) -> None:
+    """Put the state of `write` into an engine of the same settings.
+
+    Raises:
+        SnapshotError: see there.
+    """
+    try:
+        state = json.loads(data)
+        if state["version"] != VERSION or state["settings"] != repr(engine.settings):
+            raise SnapshotError("the snapshot is of another version or other settings; start afresh from the log")
+        pieces = [_read_piece(piece) for piece in state["pieces"]]
+        claims = [_read_claim(claim) for claim in state["claims"]]
+        noises = {name: SensorNoise(**noise) for name, noise in state["noises"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SnapshotError(f"these bytes are no snapshot of the fusion ({error}); start afresh from the log") from None
+    engine.prefix, engine.time_ns, engine.next_number = state["prefix"], state["time_ns"], state["next_number"]
+    engine.counts.clear()
+    engine.counts.update(state["counts"])
+    engine.claims = {claim.claimed_id: claim for claim in claims}
+    engine.population.noises = noises
+    engine.population.lay(pieces)
+
+
+def _piece(piece: Piece) -> dict[str, Any]:
+    target, x, p, log_weight = piece
+    return {"target": asdict(target), "x": x.tolist(), "p": p.tolist(), "log_weight": log_weight.tolist()}
+
+
+def _read_piece(stored: dict[str, Any]) -> Piece:
+    fields = dict(stored["target"])
+    fields["status"] = Status(fields["status"])
+    fields["ray"] = _read_ray(fields["ray"])
+    fields["slots"] = [None if s is None else _read_slot(s) for s in fields["slots"]]
+    fields["near_since_ns"] = {int(k): v for k, v in fields["near_since_ns"].items()}
+    return Target(**fields), np.array(stored["x"]), np.array(stored["p"]), np.array(stored["log_weight"])
+
+
+def _read_slot(stored: dict[str, Any]) -> Slot:
+    u, v = stored["image_speed"]
+    return Slot(stored["sensor_id"], stored["seen_ns"], (u, v))
+
+
+def _read_ray(stored: dict[str, Any] | None) -> Ray | None:
+    if stored is None:
+        return None
+    return Ray(**{**stored, "origin_m": tuple(stored["origin_m"]), "direction": tuple(stored["direction"])})
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {**asdict(claim), "mean": claim.mean.tolist(), "covariance": claim.covariance.tolist()}
+
+
+def _read_claim(stored: dict[str, Any]) -> Claim:
+    distances = {int(k): v for k, v in stored["distance2"].items()}
+    mean, covariance = np.array(stored["mean"]), np.array(stored["covariance"])
+    return Claim(**{**stored, "mean": mean, "covariance": covariance, "distance2": distances})
