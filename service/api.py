@@ -116,6 +116,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.hub, app.state.video = hub, video
     problems.install(app)
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
     app.router.routes.insert(0, LiveTracksRoute(board))
