@@ -25,6 +25,9 @@ GRID = 3
 CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22}
 #: Largest and smallest size that the random zoom gives an object, network pixels.
 SIZE_RANGE = (6.0, 100.0)
+#: Share of crops that get an object of another clip, and the standard deviation of brightness up to which sky is plain.
+PASTED = 0.5
+PLAIN = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,60 @@ class Sampler:
         self.chances = _clip_chances(clips)
 
     def draw(self) -> Sample:
-        clip = self.clips[int(self.random.choice(len(self.clips), p=self.chances))]
-        frames = self.cache.arrays[clip.name]
-        last = min(len(frames), (clip.labelled_frames - 1) // GRID + 1)
-        index = int(self.random.integers(last))
-        boxes = clip.boxes_of(index * GRID) / np.float32([1, *[PICTURE_SCALE[self.band]] * 4])
-        whole = self._warp(boxes, frames.shape[2:])
-        window, warp = self._window(whole, frames.shape[2:])
-        spatial = self._crop(frames[index][:, *window], warp)
-        earlier = [self._crop(luma(frames[i][:, *window])[None], warp) for i in self._earlier(index)]
-        spatial, earlier = self._degrade(spatial, earlier)
+        clip, index = self._moment()
+        boxes = self._boxes(clip, index)
+        warp = self._warp(boxes, self.cache.arrays[clip.name].shape[2:])
+        view = self._view(clip, index, warp)
+        corners, labels = _move_boxes(boxes, warp, self.size)
+        if self.random.random() < PASTED:
+            corners, labels = self._paste(view, corners, labels)
+        spatial, *earlier = self._degrade(view)
         planes = normalise(spatial, [picture[0] for picture in earlier])
-        moved, labels = _move_boxes(boxes, whole, self.size)
         bird = 1.0 if clip.label == CLASSES.index("bird") else 0.3
-        return Sample(planes, moved, labels, bird)
+        return Sample(planes, corners, labels, bird)
+
+    def _moment(self) -> tuple[Clip, int]:
+        """A clip and the index of one of its labelled frames on the grid."""
+        clip = self.clips[int(self.random.choice(len(self.clips), p=self.chances))]
+        last = min(len(self.cache.arrays[clip.name]), (clip.labelled_frames - 1) // GRID + 1)
+        return clip, int(self.random.integers(last))
+
+    def _boxes(self, clip: Clip, index: int) -> np.ndarray:
+        """float32 [N, 5]: class, x, y, width, height in network pixels."""
+        return clip.boxes_of(index * GRID) / np.float32([1, *[PICTURE_SCALE[self.band]] * 4])
+
+    def _view(self, clip: Clip, index: int, warp: np.ndarray) -> list[np.ndarray]:
+        """The picture and the luma of the two before it, cropped: uint8 [S, size, size] and twice [1, size, size]."""
+        frames = self.cache.arrays[clip.name]
+        window, moved = self._window(warp, frames.shape[2:])
+        before = (luma(frames[i][:, *window])[None] for i in self._earlier(index))
+        return [self._crop(part, moved) for part in (frames[index][:, *window], *before)]
+
+    def _paste(self, view: list[np.ndarray], corners: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Add an object of another clip, with its motion, where the sky is plain in both (Ghiasi et al. 2021).
+
+        Each class was filmed in few places (drones in three), so a network would learn the place for the class.
+        """
+        clip, index = self._moment()
+        boxes = self._boxes(clip, index)
+        if not len(boxes):
+            return corners, labels
+        label, x, y, w, h = boxes[int(self.random.integers(len(boxes)))]
+        zoom = self._zoom(float(np.sqrt(w * h)))
+        at = self.random.uniform(0.1, 0.9, 2) * self.size
+        half = np.array([w, h]) * zoom / 2
+        box = np.hstack([at - half, at + half]).astype(np.float32)
+        mask = _feather(box, self.size)
+        if mask is None or any(_touch(box, other) for other in corners):
+            return corners, labels
+        source = self._view(clip, index, self._affine(zoom, np.array([x + w / 2, y + h / 2]), at))
+        ring = (mask > 0) & (mask < 1)
+        if source[0][0][ring].std() > PLAIN or view[0][0][ring].std() > PLAIN:
+            return corners, labels
+        for picture, other in zip(view, source, strict=True):
+            level = np.median(other[:, ring], axis=1)[:, None, None]
+            picture[:] = np.clip(picture + mask * (other - level), 0, 255)
+        return np.vstack([corners, box]), np.append(labels, np.int64(label))
 
     def _earlier(self, index: int) -> tuple[int, int]:
         """Mostly 0.1 and 0.2 s before; sometimes none or further apart: live sources start, stall and drop frames."""
@@ -101,24 +144,33 @@ class Sampler:
         return max(index - 1, 0), max(index - 2, 0)
 
     def _warp(self, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Affine 2x3 from network pixels to crop pixels: zoom, mirror, a few degrees of rotation."""
+        """Affine 2x3 from network pixels to crop pixels: mostly some object in view, else anywhere."""
         random, size = self.random, self.size
         height, width = shape
-        zoom = float(np.exp(random.uniform(np.log(0.7), np.log(1.5))))
         if len(boxes) and random.random() < 0.82:
             _, x, y, w, h = boxes[int(random.integers(len(boxes)))]
             side = max(float(np.sqrt(w * h)), 1.0)
-            zoom = float(np.clip(zoom, SIZE_RANGE[0] / side, max(SIZE_RANGE[1] / side, 0.4)))
+            zoom = self._zoom(side)
             reach = max(size * 0.5 / zoom - 0.6 * side, 2.0)
             centre = np.array([x + w / 2, y + h / 2]) + random.uniform(-reach, reach, 2)
         else:
+            zoom = self._zoom(10.0)
             centre = random.uniform(0, 1, 2) * (width, height)
         half = size / 2 / zoom
         centre = np.array([_within(centre[0], half, width), _within(centre[1], half, height)])
-        angle = np.deg2rad(random.normal(0, 3.0))
-        mirror = -1.0 if random.random() < 0.5 else 1.0
+        return self._affine(zoom, centre, np.array([size / 2, size / 2]))
+
+    def _zoom(self, side: float) -> float:
+        """How much larger an object of this many network pixels is shown."""
+        zoom = float(np.exp(self.random.uniform(np.log(0.65), np.log(2.0))))
+        return float(np.clip(zoom, SIZE_RANGE[0] / side, max(SIZE_RANGE[1] / side, 0.4)))
+
+    def _affine(self, zoom: float, centre: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Affine 2x3 that puts `centre` at `at`, mirrored or not, turned by a few degrees."""
+        angle = np.deg2rad(self.random.normal(0, 3.0))
+        mirror = -1.0 if self.random.random() < 0.5 else 1.0
         turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([mirror, 1])
-        return np.hstack([turn, (size / 2 - turn @ centre)[:, None]]).astype(np.float32)
+        return np.hstack([turn, (at - turn @ centre)[:, None]]).astype(np.float32)
 
     def _window(self, warp: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
         """The part of the frame that the crop needs, and the warp from there: only that much is read and moved."""
@@ -137,7 +189,7 @@ class Sampler:
             )
         return out
 
-    def _degrade(self, spatial: np.ndarray, earlier: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _degrade(self, view: list[np.ndarray]) -> list[np.ndarray]:
         """Gain, offset, noise, blur and, in infrared, polarity: the same for all pictures but the noise."""
         random = self.random
         gain = float(np.exp(random.normal(0, 0.2)))
@@ -146,9 +198,7 @@ class Sampler:
             gain = -gain
         blur = random.random() < 0.06
         noise = float(abs(random.normal(0, 1.5))) if random.random() < 0.2 else 0.0
-        return self._shade(spatial, gain, offset, blur, noise), [
-            self._shade(e, gain, offset, blur, noise) for e in earlier
-        ]
+        return [self._shade(picture, gain, offset, blur, noise) for picture in view]
 
     def _shade(self, spatial: np.ndarray, gain: float, offset: float, blur: bool, noise: float) -> np.ndarray:
         out = spatial.copy()
@@ -163,6 +213,21 @@ class Sampler:
             grain = noise * self.random.standard_normal(brightness.shape, dtype=np.float32)
             brightness[:] = np.clip(brightness + grain, 0, 255)
         return out
+
+
+def _feather(box: np.ndarray, size: int) -> np.ndarray | None:
+    """Weights float32 [size, size]: 1 in the box, falling to 0 around it; None if that does not fit in."""
+    margin = np.maximum((box[2:] - box[:2]) * 0.5, 4.0)
+    if (box[:2] - margin < 0).any() or (box[2:] + margin > size).any():
+        return None
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    place = np.arange(size, dtype=np.float32) + 0.5
+    falls = [np.clip(1 - (np.abs(place - middle[k]) - half[k]) / margin[k], 0, 1) for k in (0, 1)]
+    return (falls[1][:, None] * falls[0][None]).astype(np.float32)
+
+
+def _touch(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool((np.minimum(a[2:], b[2:]) > np.maximum(a[:2], b[:2])).all())
 
 
 def _within(middle: float, half: float, length: int) -> float:
