@@ -17,7 +17,7 @@ class Seeing:
     name = "seeing"
     sha256 = "0" * 64
     backend = "test"
-    thresholds: dict[str, float] = dict.fromkeys(CLASSES, 0.3)  # noqa: RUF012
+    thresholds: dict[str, float] = dict.fromkeys(CLASSES, 0.3)
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         return [_see(frame) for frame in frames]
@@ -39,7 +39,7 @@ def watch() -> None:
             del _truth[next(iter(_truth))]
         return drawn
 
-    Scene.shot = shot  # type: ignore[method-assign]
+    Scene.shot = shot  # type: ignore[method-assign, assignment]
 
 
 def _see(frame: Frame) -> Detections:

@@ -117,12 +117,20 @@ def open_page(browser: Browser) -> Iterator[Open]:
     context = browser.new_context(locale="en-GB", timezone_id="UTC")
     context.set_default_timeout(WAIT_MS)
 
+    def complain_of_strangers(url: str, address: str) -> None:
+        if not url.startswith(address):
+            complaints.append(url)
+
+    def complain_of_policy(text: str) -> None:
+        if "Content Security" in text:
+            complaints.append(text)
+
     def opened(address: str, width: int, height: int) -> Page:
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(address) or complaints.append(request.url))
-        page.on("console", lambda said: "Content Security" in said.text and complaints.append(said.text))
+        page.on("request", lambda request: complain_of_strangers(request.url, address))
+        page.on("console", lambda said: complain_of_policy(said.text))
         page.goto(address)
         return page
 

@@ -11,15 +11,23 @@ import { camera, full, introduced, sensors, tracks } from "./state";
 import { words } from "./strings";
 import type { Sensor, SensorState } from "./wire";
 
-/** A camera that says it is online and shows nothing new this long is stale, whatever it says. */
+/** A camera that says it is online and shows nothing new this long is stale, whatever it says; so is one that lags. */
 const staleMs = 1500;
+const lagMs = 2500;
 const gapPx = 10;
 
 /** How a camera must look, from what the service says and from what really arrives here. */
 export function shownState(sensor: Sensor, feed: Feed | undefined, at: number): SensorState {
-  const silent = feed?.shown !== undefined && at - feed.shown.arrived > staleMs;
-  if (sensor.state === "online" && (silent || link.value.state === "lost")) return "stale";
+  const late = feed?.shown !== undefined && (at - feed.shown.arrived > staleMs || feed.behind > lagMs);
+  if (sensor.state === "online" && (late || link.value.state === "lost")) return "stale";
   return sensor.state;
+}
+
+/** Why it is so, in the service's own sentence where that is what is shown. */
+export function reasonOf(sensor: Sensor, state: SensorState): string {
+  const t = words.value;
+  if (link.value.state === "lost") return t.noAnswer;
+  return (state === sensor.state && sensor.reason) || t.sensorReasons[state];
 }
 
 /** Columns that make `count` tiles of one aspect the largest, and the width of one; side by side when nearly as large. */
@@ -61,7 +69,7 @@ function Curtain({ sensor, feed, state }: { sensor: Sensor; feed: Feed; state: S
         <SensorMark state={state} />
         {t.sensorStates[state]}
       </div>
-      <p>{(state === sensor.state && sensor.reason) || t.sensorReasons[state]}</p>
+      <p>{reasonOf(sensor, state)}</p>
       <p class="dim">{feed.shown ? t.lastPicture(duration(now.value - feed.shown.arrived)) : t.noPicture}</p>
     </div>
   );

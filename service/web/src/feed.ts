@@ -12,14 +12,20 @@ export interface Shown {
   readonly arrived: number;
 }
 
+/** Taken off a lag with each picture, so that a clock that was set does not leave a camera stale for ever. */
+const forgivenMs = 1;
+
 export class Feed {
   shown: Shown | undefined;
   /** Smoothed age of a picture when it is shown, milliseconds; undefined while clocks disagree. */
   readonly latency = signal<number | undefined>(undefined);
+  /** How much later pictures come than they can, milliseconds: what has piled up on the way. Needs no equal clocks. */
+  behind = 0;
   readonly hasPicture = signal(false);
   private readonly viewers = new Set<() => void>();
   private waiting: Picture | undefined;
   private decoding = false;
+  private soonest = Infinity;
   private readonly socket: Socket;
 
   constructor(readonly sensor: string) {
@@ -67,6 +73,8 @@ export class Feed {
   }
 
   private measure(ms: number): void {
+    this.soonest = Math.min(ms, this.soonest + forgivenMs);
+    this.behind = ms - this.soonest;
     if (ms < 0 || ms > 60_000) return;
     const before = this.latency.peek() ?? ms;
     this.latency.value = before + (ms - before) * 0.05;

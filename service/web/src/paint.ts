@@ -93,7 +93,7 @@ export function paint(
   context.fillStyle = look.backdrop;
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingEnabled = view.scale < 6 * view.dpr;
-  context.imageSmoothingQuality = "medium";
+  context.imageSmoothingQuality = "low";
   context.drawImage(bitmap, view.x, view.y, header.width * view.scale, header.height * view.scale);
   if (options.detections) {
     for (const { box, class: name } of header.detections) paintDetection(context, box, view, look.classes[name]);

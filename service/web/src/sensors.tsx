@@ -1,6 +1,6 @@
 /** The state of every sensor, in a sign, a word and a sentence. */
 
-import { shownState } from "./cameras";
+import { reasonOf, shownState } from "./cameras";
 import { now } from "./clock";
 import { type Feed, feedOf } from "./feed";
 import { SensorMark } from "./marks";
@@ -32,7 +32,7 @@ function SensorRow({ sensor }: { sensor: Sensor }) {
   const feed = pictures(sensor);
   const state = stateNow(sensor);
   const latency = feed?.latency.value;
-  const reason = (state === sensor.state && sensor.reason) || t.sensorReasons[state];
+  const reason = reasonOf(sensor, state);
   return (
     <li class={`sensor-row ${state}`} data-sensor={sensor.id} data-state={state}>
       <button type="button" onClick={() => (camera.value = sensor.id)}>
