@@ -80,6 +80,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
         ("service.evaluate_tracker", "RecordingError"),
+        ("service.fuse", "FuseError"),
         ("service.mot", "MotError"),
         ("service.server", "PortError"),
         ("service.store", "StoreError"),
@@ -252,6 +253,30 @@ def check(site: Annotated[Path, typer.Argument(help="Site file (site.yaml).")]) 
     print(f"{site} is right: {len(cameras)} cameras")
 
 
+@app.command()
+def fuse(
+    measurements: Annotated[Path, typer.Argument(help="Measurements of any sensors, one JSON object a line.")],
+    site: Annotated[Path, typer.Option("--site", help="Site file (site.yaml): where the sensors stand.")],
+    output: Annotated[Path | None, typer.Option("--output", help="Fused tracks, JSON lines. [standard output]")] = None,
+) -> None:
+    """Recorded measurements of any sensors to fused tracks in three dimensions.
+
+    Example: deeplomatics fuse measurements.jsonl --site site.yaml --output tracks.jsonl
+    """
+    from fusion.site import SiteError
+    from service.fuse import fuse_file, placed_site, say_refusals
+
+    for path in (measurements, site):
+        if not path.is_file():
+            raise CallError(f"there is no file {path}: check the name")
+    try:
+        placed = placed_site(site)
+    except SiteError as error:
+        more = f" (and {len(error.faults) - 1} more)" if error.faults[1:] else ""
+        raise CallError(f"{site}, {error.faults[0]}{more}") from None
+    say_refusals(fuse_file(measurements, placed, output))
+
+
 def _cameras(sources: list[str], sensors: list[Band], loop: bool) -> tuple[CameraConfig, ...]:
     """One camera per source, named after its file or by its number."""
     from fusion.sensors.camera.config import CameraConfig
@@ -299,8 +324,9 @@ def track(
     """
     addresses = [_address(text) for text in source]
     from service.clock import SystemClock
+    from service.partial import STANDARD_OUTPUT
     from service.progress import shown
-    from service.track import STANDARD_OUTPUT, Request, RequestError
+    from service.track import Request, RequestError
     from service.track import track as run
 
     if output is None and mot is None and video is None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import IO, Any
 
 import av
@@ -23,29 +19,6 @@ from tracking.types import ImageTrack, ImageTracks
 
 LOWEST_SCORE = 0.05  # detections below are left out; enough for anyone's precision-recall curve
 TICK = Fraction(1, 90_000)  # of video time
-
-
-@contextmanager
-def partial_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is `path` once all went well, and `path.partial` until then and if not, unless it is empty.
-
-    Raises:
-        OSError: the folder is missing or may not be written.
-    """
-    partial = partial_name(path)
-    try:
-        with partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        if partial.exists() and partial.stat().st_size == 0:
-            partial.unlink()
-
-
-def partial_name(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
 
 
 @dataclass(frozen=True, slots=True)

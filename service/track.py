@@ -5,7 +5,6 @@ Nothing here looks at a clock: times come from the recordings, so a result depen
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from fusion.sensors.camera.source import SourceError, open_source
 from models.types import Band, Detections, Frame
 from service.detection import BatchDetector, load
 from service.mot import read_detections
-from service.outputs import Header, JsonLines, MotFile, VideoFile, Writer, partial_file, partial_name
+from service.outputs import Header, JsonLines, MotFile, VideoFile, Writer
+from service.partial import STANDARD_OUTPUT, partial_name, written
 from service.settings import DetectorSettings
 from service.stage import TrackerStage
 from tracking.image_tracker import ImageTracker
 
 SENSOR_ID = "camera"
-STANDARD_OUTPUT = Path("-")
 
 
 class Look(NamedTuple):
@@ -145,8 +144,7 @@ def _writers(request: Request, files: ExitStack) -> list[Writer]:
     writers: list[Writer] = []
     for path, make in ((request.jsonl, JsonLines), (request.mot, MotFile), (request.video, VideoFile)):
         if path is not None:
-            stream = sys.stdout.buffer if path == STANDARD_OUTPUT else files.enter_context(partial_file(path))
-            writers.append(make(stream))
+            writers.append(make(files.enter_context(written(path))))
             files.callback(writers[-1].close)
     return writers
 
