@@ -79,7 +79,8 @@ def compare(labelled: Sequence[LabelledClip], looks: Sequence[Sequence[Detection
 
 
 def show(band: str, scored: dict[str, Scores]) -> None:
-    print(f"\n{band:<28}{'HOTA':>7}{'IDF1':>7}{'MOTA':>7}{'DetA':>7}{'AssA':>7}{'IDSW':>6}{'frag':>6}{'first s':>9}{'never':>7}")
+    shares = "".join(f"{name:>7}" for name in ("HOTA", "IDF1", "MOTA", "DetA", "AssA"))
+    print(f"\n{band:<28}{shares}{'IDSW':>6}{'frag':>6}{'first s':>9}{'never':>7}")
     for name, s in scored.items():
         shares = "".join(f"{value:>7.3f}" for value in (s.hota, s.idf1, s.mota, s.det_a, s.ass_a))
         first = "-" if s.first_track_s is None else f"{s.first_track_s:.2f}"

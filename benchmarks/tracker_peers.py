@@ -51,8 +51,8 @@ def run(scenes: Sequence[Scene], peers: dict[str, dict[str, Any]]) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.json"), Path(folder, "answer.json")
         task.write_text(json.dumps({"scenes": list(scenes), "peers": peers}), encoding="utf-8")
-        one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")}
-        command = [environment(), "-m", "benchmarks.tracker_peers", task, answer]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+        command = [str(environment()), "-m", "benchmarks.tracker_peers", str(task), str(answer)]
         subprocess.run(command, check=True, env=os.environ | one_thread, cwd=Path(__file__).parents[1])
         return dict(json.loads(answer.read_text(encoding="utf-8")))
 
@@ -77,8 +77,8 @@ def sort(fps: float, **settings: Any) -> Step:
 def trackers_package(name: str) -> Callable[..., Step]:
     def make(fps: float, **settings: Any) -> Step:
         import numpy as np
-        import supervision
-        import trackers
+        import supervision  # type: ignore[import-not-found]
+        import trackers  # type: ignore[import-not-found]
 
         tracker = getattr(trackers, name)(frame_rate=fps, **settings)
 
@@ -98,7 +98,7 @@ def trackers_package(name: str) -> Callable[..., Step]:
 
 def trackforge_package(name: str) -> Callable[..., Step]:
     def make(fps: float, **settings: Any) -> Step:
-        import trackforge
+        import trackforge  # type: ignore[import-not-found]
 
         threshold = settings.pop("threshold", 0.0)
         tracker = getattr(trackforge, name)(**settings)
@@ -112,7 +112,7 @@ def trackforge_package(name: str) -> Callable[..., Step]:
 
 
 def motpy(fps: float, **settings: Any) -> Step:
-    import motpy as package
+    import motpy as package  # type: ignore[import-not-found]
     import numpy as np
 
     threshold = settings.pop("threshold", 0.0)
@@ -131,7 +131,7 @@ def motpy(fps: float, **settings: Any) -> Step:
 
 
 def norfair(fps: float, **settings: Any) -> Step:
-    import norfair as package
+    import norfair as package  # type: ignore[import-not-found]
     import numpy as np
 
     threshold = settings.pop("threshold", 0.0)

@@ -16,8 +16,10 @@ SIZE = (1920, 1080)
 FPS = 30.0
 
 
-def crossing_objects(objects: int = 100, frames: int = 300, false_boxes: int = 5, seed: int = 1) -> Iterator[Detections]:
-    """Objects of 12 to 40 px that fly straight at some 60 px/s and turn at the border; one in twenty is missed a frame."""
+def crossing_objects(
+    objects: int = 100, frames: int = 300, false_boxes: int = 5, seed: int = 1
+) -> Iterator[Detections]:
+    """Objects of 12 to 40 px that fly straight at some 60 px/s and turn at the border; one in twenty is missed."""
     random = np.random.default_rng(seed)
     limit = np.array(SIZE, dtype=np.float64)[:, None]
     centre = random.uniform(60.0, limit - 60.0, (2, objects))
@@ -78,7 +80,9 @@ def degraded(labelled: Clip, seed: int) -> list[Detections]:
         false_score = np.clip(random.exponential(0.13, len(false)) + 0.05, 0.05, 0.9)
         kind = np.concatenate([rows[:, 0].astype(int), random.integers(0, len(CLASSES), len(false))])
         looks.append(
-            _classed(labelled, frame, np.concatenate([true, false]), np.concatenate([true_score, false_score]), kind, random)
+            _classed(
+                labelled, frame, np.concatenate([true, false]), np.concatenate([true_score, false_score]), kind, random
+            )
         )
     return looks
 

@@ -1,8 +1,8 @@
 """SORT on filterpy, written from the paper alone, as the yardstick.
 
-Bewley, Ge, Ott, Ramos, Upcroft, *Simple Online and Realtime Tracking*, ICIP 2016: a constant-velocity Kalman filter over
-centre u, v, area s and aspect ratio r (section 3.2), Hungarian assignment on intersection over union with a minimum of 0.3
-(3.3), tracks probed before they count and dropped after `max_age` frames without a detection (3.4).
+Bewley, Ge, Ott, Ramos, Upcroft, *Simple Online and Realtime Tracking*, ICIP 2016: a constant-velocity Kalman filter
+over centre u, v, area s and aspect ratio r (section 3.2), Hungarian assignment on intersection over union with a
+minimum of 0.3 (3.3), tracks probed before they count and dropped after `max_age` frames without a detection (3.4).
 """
 
 from __future__ import annotations

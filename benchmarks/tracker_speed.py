@@ -39,7 +39,9 @@ def ours_ms(looks: list[Detections]) -> float:
 
 
 def as_scene(looks: list[Detections]) -> tracker_peers.Scene:
-    rows = [[[*box, score] for box, score in zip(look.boxes.tolist(), look.scores.tolist(), strict=True)] for look in looks]
+    rows = [
+        [[*box, score] for box, score in zip(look.boxes.tolist(), look.scores.tolist(), strict=True)] for look in looks
+    ]
     return {"fps": FPS, "frames": rows}
 
 

@@ -1,7 +1,7 @@
 """`deeplomatics evaluate tracker`: the tracker on recorded detections of labelled clips, scored against the labels.
 
-The detections come from files that `deeplomatics track --output` wrote, one `CLIP.jsonl` a clip, so that the tracker, and any other
-tracker, can be judged on the very same evidence and without running the network again.
+The detections come from files that `deeplomatics track --output` wrote, one `CLIP.jsonl` a clip, so that the tracker,
+and any other tracker, can be judged on the very same evidence and without running the network again.
 """
 
 from __future__ import annotations

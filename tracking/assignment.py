@@ -1,8 +1,9 @@
 """Which detection belongs to which track: gating, then the likeliest joint assignment.
 
-Only pairs inside the gate exist. They are found by a sweep over the horizontal axis (sort, then bisect), so the cost grows
-with the number of plausible pairs and not with tracks times detections. Pairs without a rival are taken as they are; the
-others fall into small connected components, each solved exactly by `scipy.optimize.linear_sum_assignment` on finite costs.
+Only pairs inside the gate exist. They are found by a sweep over the horizontal axis (sort, then bisect), so the cost
+grows with the number of plausible pairs and not with tracks times detections. Pairs without a rival are taken as they
+are; the others fall into small connected components, each solved exactly by `scipy.optimize.linear_sum_assignment` on
+finite costs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Index = NDArray[np.intp]
 
 
 def sweep(centre: Array, reach: Array, points: Array) -> tuple[Index, Index]:
-    """All pairs (i, j) with |points[j] - centre[i]| ≤ reach[i], ordered by i then by points[j]; n log n plus the pairs."""
+    """All pairs (i, j) with |points[j] - centre[i]| ≤ reach[i], ordered by i, then by points[j]."""
     order = points.argsort(kind="stable")
     ordered = points.take(order)
     first = ordered.searchsorted(centre - reach, side="left")

@@ -2,8 +2,8 @@
 
 One look gives the network's independent class scores s_c. If exactly one class is true their likelihoods are in the
 ratio of the odds s_c / (1 - s_c). Neighbouring frames show nearly the same picture, so a look counts as new evidence
-only with probability (time since the last) / `independent_s`; and what was seen long ago fades towards "unknown" with the
-time constant `memory_s`. Both are rational arithmetic: no logarithms, same bits everywhere.
+only with probability (time since the last) / `class_independent_s`; and what was seen long ago fades towards "unknown"
+with the time constant `class_memory_s`. Both are rational arithmetic: no logarithms, same bits everywhere.
 
 Arrays are float64 [C, N]: C classes, N tracks.
 """

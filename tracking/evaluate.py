@@ -1,8 +1,9 @@
 """How good are tracks? HOTA, IDF1, MOTA, identity switches and fragments, as `trackeval` computes them.
 
-Pure functions of rows that someone else read (`service.evaluate_tracker` reads the files). The measures: HOTA (Luiten et al., IJCV 2021),
-IDF1 (Ristani et al., ECCV workshops 2016) and MOTA with switches and fragments (Bernardin and Stiefelhagen 2008), all on
-intersection over union. Over many clips they are pooled, not averaged: every box weighs the same.
+Pure functions of rows that someone else read (`service.evaluate_tracker` reads the files). The measures: HOTA (Luiten
+et al., IJCV 2021), IDF1 (Ristani et al., ECCV workshops 2016) and MOTA with switches and fragments (Bernardin and
+Stiefelhagen 2008), all on intersection over union. Over many clips they are pooled, not averaged: every box weighs the
+same.
 """
 
 from __future__ import annotations
@@ -109,12 +110,12 @@ def score(clips: Sequence[Clip]) -> Scores:
 
 
 def first_track_s(clip: Clip) -> list[float | None]:
-    """For each object in order of identity: seconds from its first frame to the first track on it, None if there is none."""
+    """For each object in order of identity: seconds from its first frame to the first track on it, or None."""
     begun: dict[int, int] = {}
     found: dict[int, int] = {}
     for frame, (truth, tracks) in enumerate(zip(clip.truth, clip.tracks, strict=True)):
-        hits = (overlaps(_boxes(truth), _boxes(tracks)) >= MATCH_OVERLAP).any(axis=1)
-        for (identity, _), hit in zip(truth, hits.tolist(), strict=True):
+        hits = np.any(overlaps(_boxes(truth), _boxes(tracks)) >= MATCH_OVERLAP, axis=1).tolist()
+        for (identity, _), hit in zip(truth, hits, strict=True):
             begun.setdefault(identity, frame)
             if hit:
                 found.setdefault(identity, frame)
@@ -134,7 +135,9 @@ def identities(frames: Sequence[Sequence[tuple[float, float, float, float]]], re
     rows: list[list[Row]] = []
     for frame, boxes in enumerate(frames):
         known = sorted(last)
-        cost = np.array([[_distance(box, last[i][1]) / min(frame - last[i][0], LONGEST_GAP) for i in known] for box in boxes])
+        cost = np.array(
+            [[_distance(box, last[i][1]) / min(frame - last[i][0], LONGEST_GAP) for i in known] for box in boxes]
+        )
         numbers = [0] * len(boxes) if single else _continued(cost.reshape(len(boxes), len(known)), known, reach)
         last |= {number: (frame, box) for number, box in zip(numbers, boxes, strict=True)}
         rows.append(list(zip(numbers, boxes, strict=True)))

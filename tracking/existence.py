@@ -1,4 +1,4 @@
-"""Is there an object behind a track? Bayes over three cases: it is there and can be seen, is there but hidden, or is not.
+"""Is there an object behind a track? Bayes over three cases: there and to be seen, there but hidden, or not there.
 
 This is integrated probabilistic data association with "Markov chain two" (Musicki, Evans, Stankovic, *Integrated
 Probabilistic Data Association*, IEEE Trans. Automatic Control 39(6), 1994), its chain in continuous time. Misses of a
@@ -33,7 +33,7 @@ class Existence(NamedTuple):
 
 
 def predict(belief: Existence, dt_s: float, *, visible_s: float, hidden_s: float, survival_s: float) -> Existence:
-    """Belief `dt_s` seconds later: objects hide after `visible_s`, show again after `hidden_s`, leave after `survival_s` (means)."""
+    """Belief `dt_s` later: objects hide after `visible_s`, show again after `hidden_s`, leave after `survival_s` (means)."""
     settled = visible_s / (visible_s + hidden_s)  # share of time visible
     mixing = exp(-min(dt_s * (1.0 / visible_s + 1.0 / hidden_s), 700.0))
     survival = exp(-min(dt_s / survival_s, 700.0))

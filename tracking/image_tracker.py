@@ -77,7 +77,7 @@ class Match(NamedTuple):
 
     @property
     def seen(self) -> Bools:
-        return self.measurement != NONE
+        return np.asarray(self.measurement != NONE)
 
 
 class ImageTracker:
@@ -184,7 +184,7 @@ class ImageTracker:
             self._rejected[reason] += count
 
 
-# -- the parts of a step, each a pure function of the table -------------------------------------------------------------
+# -- the parts of a step, each a pure function of the table ------------------------------------------------------------
 
 
 def predicted(table: Table, dt_s: float, settings: TrackerSettings) -> Table:
@@ -311,7 +311,7 @@ def newborn(measured: Measurements, time_ns: int, first_id: int, settings: Track
     )
 
 
-# -- small quantities ---------------------------------------------------------------------------------------------------
+# -- small quantities --------------------------------------------------------------------------------------------------
 
 
 def area(box: Array) -> Array:
@@ -345,7 +345,7 @@ def peak_over_clutter(variance: Array, box_area: Array, area_per_clutter: float)
     Γ(4) / (Γ(2) (4π)² √|S|) (1 + d²/4)⁻⁴ (see `heavy_tail`).
     """
     determinant = np.multiply.reduce(variance, axis=0)
-    return (6.0 / (16.0 * math.pi * math.pi)) * area_per_clutter * box_area / np.sqrt(determinant)
+    return np.asarray((6.0 / (16.0 * math.pi * math.pi)) * area_per_clutter * box_area / np.sqrt(determinant))
 
 
 def heavy_tail(distance: Array) -> Array:

@@ -7,9 +7,10 @@ A track is born TENTATIVE from a detection that no other track explains. Each lo
   SEEN      a detection was assigned, without that certainty;
   MISSED    nothing was assigned.
 
-LOST is checked first, so an event never depends on the order of tests elsewhere. TENTATIVE tracks are hypotheses; people are
-shown CONFIRMED ones, and COASTING ones as what they are: a prediction. A confirmed track never falls back to tentative:
-doubt about it is in its existence probability, and ends it when it grows. DELETED is final, and an id is never used again.
+LOST is checked first, so an event never depends on the order of tests elsewhere. TENTATIVE tracks are hypotheses;
+people are shown CONFIRMED ones, and COASTING ones as what they are: a prediction. A confirmed track never falls back to
+tentative: doubt about it is in its existence probability, and ends it when it grows. DELETED is final, and an id is
+never used again.
 
 The table is the whole rule; `advance` only looks it up for all tracks at once.
 """
@@ -52,7 +53,7 @@ MOVES: dict[Status, dict[Event, Status]] = {
         Event.SEEN: Status.CONFIRMED,
         Event.MISSED: Status.COASTING,
     },
-    Status.DELETED: {event: Status.DELETED for event in Event},
+    Status.DELETED: dict.fromkeys(Event, Status.DELETED),
 }
 
 #: Number of each status in arrays, and back.

@@ -21,7 +21,7 @@ Index = NDArray[np.intp]
 LARGEST_PX = 1e6
 SMALLEST_AREA_PX = 1e-6  # width or height of less is none at all
 
-# Rows of a look: x, y, width, height, score, class scores. A comparison with NaN is false, so the range check holds for it too.
+# Rows of a look: x, y, width, height, score, class scores. Comparing NaN gives False, so the range check finds it too.
 _LOWEST = np.array([-LARGEST_PX] * 2 + [SMALLEST_AREA_PX] * 2 + [0.0] * (1 + len(CLASSES)))[:, None]
 _HIGHEST = np.array([LARGEST_PX] * 4 + [1.0] * (1 + len(CLASSES)))[:, None]
 
@@ -50,7 +50,7 @@ class Measurements(NamedTuple):
     box: Array
     score: Array
     class_scores: Array
-    index: Index
+    index: Index  # type: ignore[assignment]  # hides tuple.index, which nobody wants of measurements
 
     def take(self, at: Index) -> Measurements:
         return Measurements(
@@ -66,7 +66,7 @@ def admissible(look: Detections, score_low: float, limit: int) -> tuple[Measurem
     """
     rows = _rows(look)
     sane = (rows >= _LOWEST) & (rows <= _HIGHEST)
-    usable = sane.all(axis=0)
+    usable: NDArray[np.bool_] = np.logical_and.reduce(sane, axis=0)
     rejected = {} if usable.all() else _reasons(rows, usable)
     (kept,) = (usable & (rows[4] >= score_low)).nonzero()
     if len(kept) > limit:

@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class TrackerSettings(BaseModel):
-    """Frozen and checked; see each group for its unit. The defaults were chosen on `train` and `val`, never on `test`."""
+    """Frozen and checked; each group says its unit. The defaults were chosen on `train` and `val`, never on `test`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -46,7 +46,7 @@ class Table(NamedTuple):
     def from_columns(cls, columns: list[NDArray[np.generic]]) -> Self:
         """Inverse of `columns`."""
         head, state, belief, (classes,) = columns[:4], columns[4:9], columns[9:11], columns[11:]
-        return cls(*head, Gaussian(*state), Existence(*belief), classes)  # type: ignore[arg-type]
+        return cls(*head, Gaussian(*state), Existence(*belief), classes)  # type: ignore[arg-type,call-arg]
 
     def columns(self) -> list[NDArray[np.generic]]:
         """Every array, tracks along the last axis, in the order of the layout."""
