@@ -77,7 +77,7 @@ export class Feed {
     this.behind = ms - this.soonest;
     if (ms < 0 || ms > 60_000) return;
     const before = this.latency.peek() ?? ms;
-    this.latency.value = before + (ms - before) * 0.05;
+    this.latency.value = before + (ms - before) * 0.15;
   }
 }
 
