@@ -56,7 +56,16 @@ class FusionEngine:
         self._advance(message.time_ns)
         touched = self._observe(message) if isinstance(message, Scan) else []
         ended = self._end_the_lost(message.time_ns)
-        return TrackUpdate(message.time_ns, self._tracks() + ended, tuple(self._id(n) for n in touched))
+        changed = self.tracks() if isinstance(message, Heartbeat) else self.tracks(touched)
+        return TrackUpdate(message.time_ns, changed + ended)
+
+    def tracks(self, numbers: list[int] | None = None) -> tuple[Track, ...]:
+        """The tracks as they stand: all, or those with these numbers."""
+        seen = [
+            self._track(t, v) for t, v in enumerate(self.population.targets) if numbers is None or v.number in numbers
+        ]
+        alone = [c for c in self.claims.values() if self._stands_alone(c) and (numbers is None or c.number in numbers)]
+        return tuple(seen + [self._claim_track(c) for c in alone])
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore`: the rest of the log then gives the same bits as the whole log."""
@@ -167,11 +176,6 @@ class FusionEngine:
         for name in silent:
             del self.claims[name]
         return tuple(ended)
-
-    def _tracks(self) -> tuple[Track, ...]:
-        seen = [self._track(t, target) for t, target in enumerate(self.population.targets)]
-        claimed = [self._claim_track(c) for c in self.claims.values() if self._stands_alone(c)]
-        return tuple(seen + claimed)
 
     def _track(self, t: int, target: Target) -> Track:
         assert self.time_ns is not None

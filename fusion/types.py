@@ -155,11 +155,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class TrackUpdate:
-    """The tracks after one scan or heartbeat, the ones that ended with it last (status deleted).
-
-    `touched` are the numbers of the tracks that this scan itself changed.
-    """
+    """What one message changed: tracks that a scan touched (after a heartbeat: all), then those that ended."""
 
     time_ns: int
     tracks: tuple[Track, ...]
-    touched: tuple[str, ...] = ()
