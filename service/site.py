@@ -15,7 +15,7 @@ from fusion.site import Fault, SensorConfig, Site, SiteError, parse_site
 
 
 def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
-    """The site of a file, and its cameras in the order of the file.
+    """The site of a file, and its cameras in the order of the file; one without a source is not captured here.
 
     Raises:
         SiteError: all that is wrong with it.
@@ -29,7 +29,7 @@ def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
     cameras: list[CameraConfig] = []
     faults: list[Fault] = []
     for index, sensor in enumerate(site.file.sensors):
-        if sensor.kind == "camera":
+        if sensor.kind == "camera" and sensor.source is not None:
             try:
                 cameras.append(_camera(sensor, path.parent))
             except ValidationError as error:
