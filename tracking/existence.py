@@ -33,7 +33,7 @@ class Existence(NamedTuple):
 
 
 def predict(belief: Existence, dt_s: float, *, visible_s: float, hidden_s: float, survival_s: float) -> Existence:
-    """Belief `dt_s` later: objects hide after `visible_s`, show again after `hidden_s`, leave after `survival_s` (means)."""
+    """Belief `dt_s` later; objects hide after `visible_s`, show after `hidden_s`, leave after `survival_s` (means)."""
     settled = visible_s / (visible_s + hidden_s)  # share of time visible
     mixing = exp(-min(dt_s * (1.0 / visible_s + 1.0 / hidden_s), 700.0))
     survival = exp(-min(dt_s / survival_s, 700.0))

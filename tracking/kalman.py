@@ -1,7 +1,7 @@
 """Kalman filter for many independent axes at once: each axis has a value and its rate, and moves at constant velocity.
 
 All functions are pure, closed-form and elementwise: `+ - * /` in a fixed order, no matrix product and no
-`numpy.linalg`, whose kernels, and so whose last bits, differ by processor. Arrays are float64 [A, N]: A axes of N tracks.
+`numpy.linalg`, whose kernels, and so whose last bits, differ by processor. Arrays are float64 [A, N]: A axes, N tracks.
 
 Source: Bar-Shalom, Li, Kirubarajan, *Estimation with Applications to Tracking and Navigation* (2001), sections 5.2.3
 (filter) and 6.2.2 (continuous white noise acceleration). There, for one axis,

@@ -21,13 +21,13 @@ class TrackerSettings(BaseModel):
 
     # Which detections take part: first those at or above `score_high`, then, for tracks still without one, the rest.
     score_low: Probability = 0.1
-    score_high: Probability = 0.4
+    score_high: Probability = 0.45
     #: The score at which a detection is as likely to be false as true.
     score_even: Probability = 0.3
 
     # How detections scatter around the truth.
     position_sigma: Positive = 0.08  # of the centre, boxes
-    size_sigma: Positive = 0.12  # of width and height, boxes
+    size_sigma: Positive = 0.2  # of width and height, boxes
     pixel_sigma: Positive = 0.5  # added to both (in quadrature), pixels
 
     # How objects move: continuous white noise on the velocity (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2).

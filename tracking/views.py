@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,30 +32,28 @@ def image_tracks(
 
 
 def _tracks(table: Table, detection: NDArray[np.intp], time_ns: int) -> list[ImageTrack]:
-    x, y, width, height = table.state.value
+    box = table.state.value.copy()
+    box[:2] -= 0.5 * box[2:]
     existence = table.belief.total
+    score = existence * np.maximum.reduce(table.classes, axis=0)
     columns = (
         table.id.tolist(),
         [STATUSES[code] for code in table.status.tolist()],
-        _rows(x - 0.5 * width, y - 0.5 * height, width, height),
-        _rows(*table.state.rate[:2]),
+        zip(*box.tolist(), strict=True),
+        zip(*table.state.rate[:2].tolist(), strict=True),
         _covariances(table),
         existence.tolist(),
-        _rows(*table.classes),
-        (existence * table.classes.max(axis=0)).tolist(),
+        zip(*table.classes.tolist(), strict=True),
+        score.tolist(),
         [None if index == NONE else index for index in detection.tolist()],
         (time_ns - table.born_ns).tolist(),
     )
     return list(map(ImageTrack, *columns))
 
 
-def _rows(*columns: NDArray[np.float64]) -> list[tuple[float, ...]]:
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _covariances(table: Table) -> list[tuple[float, ...]]:
+def _covariances(table: Table) -> Iterator[tuple[float, ...]]:
     """4x4 row-major of x, y, vx, vy; the axes are independent."""
     state = table.state
-    zero = np.zeros(len(table.id))
-    (px, py), (cx, cy), (vx, vy) = state.var_value[:2], state.cov[:2], state.var_rate[:2]
-    return _rows(px, zero, cx, zero, zero, py, zero, cy, cx, zero, vx, zero, zero, cy, zero, vy)
+    (px, py), (cx, cy), (vx, vy) = (var[:2].tolist() for var in (state.var_value, state.cov, state.var_rate))
+    zero = [0.0] * len(px)
+    return zip(px, zero, cx, zero, zero, py, zero, cy, cx, zero, vx, zero, zero, cy, zero, vy, strict=True)
