@@ -80,6 +80,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
         ("service.evaluate_tracker", "RecordingError"),
+        ("service.fuse", "FuseError"),
         ("service.mot", "MotError"),
         ("service.server", "PortError"),
         ("service.store", "StoreError"),
@@ -250,6 +251,61 @@ def check(site: Annotated[Path, typer.Argument(help="Site file (site.yaml).")]) 
             print(f"{site}, {fault}", file=sys.stderr)
         raise typer.Exit(1) from None
     print(f"{site} is right: {len(cameras)} cameras")
+
+
+@app.command()
+def fuse(
+    measurements: Annotated[Path, typer.Argument(help="Measurements of any sensors, one JSON object a line.")],
+    site: Annotated[Path, typer.Option("--site", help="Site file (site.yaml): where the sensors stand.")],
+    output: Annotated[Path | None, typer.Option("--output", help="Fused tracks, JSON lines. [standard output]")] = None,
+) -> None:
+    """Recorded measurements of any sensors to fused tracks in three dimensions.
+
+    Example: deeplomatics fuse measurements.jsonl --site site.yaml --output tracks.jsonl
+    """
+    from fusion.site import SiteError
+    from service.fuse import fuse_file, placed_site, say_refusals
+
+    for path in (measurements, site):
+        if not path.is_file():
+            raise CallError(f"there is no file {path}: check the name")
+    try:
+        placed = placed_site(site)
+    except SiteError as error:
+        more = f" (and {len(error.faults) - 1} more)" if error.faults[1:] else ""
+        raise CallError(f"{site}, {error.faults[0]}{more}") from None
+    say_refusals(fuse_file(measurements, placed, output))
+
+
+def _cameras(sources: list[str], sensors: list[Band], loop: bool) -> tuple[CameraConfig, ...]:
+    """One camera per source, named after its file or by its number."""
+    from fusion.sensors.camera.config import CameraConfig
+
+    bands = sensors * len(sources) if len(sensors) == 1 else sensors or [Band.VISIBLE] * len(sources)
+    if len(bands) != len(sources):
+        raise CallError("give --sensor once for all sources, or once for each of them in the same order")
+    addresses = [_address(text) for text in sources]
+    names = _names(addresses)
+    return tuple(
+        CameraConfig(id=name, source=address, spectrum=band.value, loop=loop)
+        for name, address, band in zip(names, addresses, bands, strict=True)
+    )
+
+
+def _names(addresses: list[SourceAddress]) -> list[str]:
+    """Ids: a file's or folder's own name as far as an id may hold it, else `camera-N`; no name twice."""
+    names: list[str] = []
+    for number, address in enumerate(addresses, 1):
+        stem = Path(address.reveal()).stem if address.kind == "path" else ""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:48].strip("-_") or f"camera-{number}"
+        names.append(name if name not in names else f"{name}-{number}")
+    return names
+
+
+OutputFile = Annotated[Path | None, typer.Option("--output", help="JSON lines; `-` is standard output. [-]")]
+MotFile = Annotated[Path | None, typer.Option("--mot", help="Tracks as MOTChallenge reads them.")]
+VideoFile = Annotated[Path | None, typer.Option("--video", help="MP4 with the tracks drawn in.")]
+Fps = Annotated[float | None, typer.Option("--fps", min=0.001, max=1000, help="Of a det.txt or a folder of images.")]
 
 
 @app.command()
