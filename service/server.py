@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import signal
@@ -14,6 +15,7 @@ from types import FrameType
 
 import uvicorn
 
+GRACE_S = 0.5  # for answers under way when the service stops
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -97,3 +99,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(GRACE_S, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        """Streams have no end of their own, and who does not read cannot be told: to them the connection closes."""
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()

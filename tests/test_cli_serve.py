@@ -57,9 +57,11 @@ def test_sigterm_ends_with_status_0_and_everything_accepted_is_in_the_store(tmp_
         assert (sensor["id"], sensor["state"]) == ("spot", "online")
         tracks = get(f"{address}/api/v1/tracks")["tracks"]
         assert {track["sensor"] for track in tracks} == {"spot"}
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=WAIT_S)
+        with urllib.request.urlopen(f"{address}/api/v1/sensors/spot/stream.mjpg", timeout=WAIT_S):  # never read
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, errors
+        assert "Traceback" not in errors
     store = Store(folder / "deeplomatics.sqlite3")
     found = store.detections(Filter(limit=10_000))
     store.close()
