@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -43,6 +44,7 @@ from service.types import SensorState
 from service.video import Video, VideoSettings
 
 MAX_BODY_BYTES = 1 << 20
+OPEN_FILES = 4096
 
 #: On every answer. No scripts, styles or pictures from anywhere but here; pictures of the console are blobs.
 SECURITY_HEADERS = {
@@ -130,6 +132,7 @@ def create_app(
 
 def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
     """The server that the application is meant for: quick WebSockets, bounds on what a client may hold open."""
+    _allow_open_files()
     config = uvicorn.Config(
         app,
         host=host,
@@ -144,6 +147,13 @@ def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         server_header=False,
     )
     return uvicorn.Server(config)
+
+
+def _allow_open_files() -> None:
+    """Every client is an open file, and a usual limit of 1 024 is less than the hub serves: take what we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, hard), hard))
 
 
 class Front:
@@ -168,10 +178,10 @@ class Front:
                 self._metrics.count_request(scope["method"], route, message["status"], elapsed_ns)
             await send(message)
 
-        if int(Headers(scope=scope).get("content-length", "0")) > MAX_BODY_BYTES:
-            await problems.too_large_body(scope["path"])(scope, receive, send_counted)
-        elif scope["method"] in ("GET", "HEAD"):
+        if scope["method"] in ("GET", "HEAD"):  # whatever these bring is never read
             await self._app(scope, receive, send_counted)
+        elif int(Headers(scope=scope).get("content-length", "0")) > MAX_BODY_BYTES:
+            await problems.too_large_body(scope["path"])(scope, receive, send_counted)
         else:
             await self._app(scope, _bounded(receive), send_counted)
 

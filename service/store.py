@@ -1,6 +1,6 @@
 """What happened, kept: tracks, their points and detections in SQLite, and the numbers no track may use again.
 
-One thread writes, in groups: everything the bus delivered within 30 ms is one transaction (WAL, `synchronous=FULL`), so
+One thread writes, in groups: everything the bus delivered within 50 ms is one transaction (WAL, `synchronous=FULL`), so
 that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their own,
 see the last commit and never wait for the writer.
 
@@ -38,7 +38,7 @@ from tracking.types import ImageTrack, Status
 log = structlog.get_logger("service.store")
 
 VERSION = 1  # of the tables below, in SQLite's user_version
-GROUP_S = 0.03  # how long the first update of a transaction waits for company
+GROUP_S = 0.05  # how long the first update of a transaction waits for company
 ID_BLOCK = 1000  # track numbers reserved ahead, so that a killed process leaves none to be used twice
 PRUNE_ROWS = 5000  # detections removed by one transaction at most
 READ_STEPS = 40_000_000  # of SQLite's virtual machine, about two seconds

@@ -25,10 +25,11 @@ from websockets.frames import Opcode
 from websockets.streams import StreamReader
 from websockets.sync.client import ClientConnection, connect
 
-from service import schemas
+from service import schemas, video
 from service.api import create_app
 from service.board import Board
 from service.hub import TOPICS, Client, Hub, HubSettings
+from service.live import Latest
 from service.sockets import Batch, text_frame
 from service.types import SensorHealth, SensorState, TracksEnded
 from service.video import Trails, VideoSettings
@@ -174,8 +175,11 @@ def test_a_frame_is_what_the_library_makes_of_it(payload: bytes) -> None:
     assert done.value.value.fin
 
 
-def opened(port: int, query: str = "topics=tracks", **options: Any) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{port}/api/v1/ws?{query}", ping_interval=None, **options)
+@contextlib.contextmanager
+def opened(port: int, query: str = "topics=tracks", max_queue: int = 16) -> Iterator[ClientConnection]:
+    url = f"ws://127.0.0.1:{port}/api/v1/ws?{query}"
+    with connect(url, ping_interval=None, max_queue=max_queue) as client:
+        yield client
 
 
 def received(client: ClientConnection, wanted: Callable[[Json], bool]) -> list[Json]:
@@ -257,8 +261,8 @@ def test_clients_beyond_the_limit_are_turned_away_and_those_within_stay(site: Li
     with served(app) as port, opened(port) as one, opened(port) as two:
         for client in (one, two):
             received(client, lambda m: m["type"] == "snapshot")
-        with pytest.raises(InvalidStatus) as refused:
-            opened(port)
+        with pytest.raises(InvalidStatus) as refused, opened(port):
+            pass
         assert (refused.value.response.status_code, refused.value.response.headers["Retry-After"]) == (503, "10")
         site.play(update("cam", 0, [image_track(1)]))
         for client in (one, two):
@@ -280,7 +284,8 @@ def test_the_server_stops_while_clients_are_connected(site: LiveSite) -> None:
 
 def unpacked(message: bytes) -> tuple[Json, np.ndarray[Any, Any]]:
     (size,) = struct.unpack_from("<I", message)
-    return json.loads(message[4 : 4 + size]), cv2.imdecode(np.frombuffer(message[4 + size :], np.uint8), 0)
+    picture = cv2.imdecode(np.frombuffer(message[4 + size :], np.uint8), cv2.IMREAD_GRAYSCALE)
+    return json.loads(message[4 : 4 + size]), np.asarray(picture)
 
 
 def test_the_video_socket_sends_a_frame_with_what_was_found_in_that_very_frame(site: LiveSite) -> None:
@@ -301,13 +306,14 @@ def test_the_video_socket_sends_a_frame_with_what_was_found_in_that_very_frame(s
 def test_watchers_share_one_encoding_and_none_is_made_unwatched(
     site: LiveSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service import video
-
     encoded: list[int] = []
     original = video.encode_jpeg
-    monkeypatch.setattr(
-        video, "encode_jpeg", lambda latest, *rest: (encoded.append(latest.frame.sequence), original(latest, *rest))[1]
-    )
+
+    def counting(latest: Latest, settings: VideoSettings, shown: list[Json] | None) -> bytes:
+        encoded.append(latest.frame.sequence)
+        return original(latest, settings, shown)
+
+    monkeypatch.setattr(video, "encode_jpeg", counting)
     app = create_app(site, video_settings=VideoSettings(max_watchers=2))
     with TestClient(app) as client:
         site.play(update("cam", 1))

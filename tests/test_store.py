@@ -79,11 +79,8 @@ def test_lists_narrow_and_page_without_loss_or_repetition(recorder: Recorder) ->
     recorder.publish(*(update("cam", n, [image_track(n + 1)], found=found, deleted=(n,)) for n in range(40)))
     recorder.publish(*(update("second", n, [image_track(n + 1, name="bird")]) for n in range(10)))
     tracks = all_pages(recorder.store.tracks, Filter(limit=7))  # type: ignore[arg-type]
-    assert [(t.first_ns, t.sensor_id) for t in tracks] == sorted(  # type: ignore[attr-defined]
-        [(frame_time(n), "cam") for n in range(40)] + [(frame_time(n), "second") for n in range(10)],
-        key=lambda each: (each[0], each[1] == "second"),
-        reverse=True,
-    )
+    born = [(frame_time(n), "cam") for n in range(40)] + [(frame_time(n), "second") for n in range(10)]
+    assert [(t.first_ns, t.sensor_id) for t in tracks] == sorted(born, reverse=True)  # type: ignore[attr-defined]
     assert len(recorder.store.tracks(Filter(classes=("bird",)))) == 10
     assert len(recorder.store.tracks(Filter(sensors=("cam",), states=("confirmed",)))) == 1  # the last one lives
     assert len(recorder.store.tracks(Filter(since_ns=frame_time(38)))) == 2 + 0
