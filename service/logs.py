@@ -52,9 +52,16 @@ def _secrets_of_url(url: str) -> set[str]:
 
 
 def _spellings(secret: str) -> set[str]:
-    forms = {secret, unquote(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    forms |= {json.dumps(form)[1:-1] for form in forms}
+    """As it is, percent-encoded or not, and as it stands in JSON, and in JSON inside JSON."""
+    plain = {secret, unquote(secret)}
+    forms = plain | {encode(each) for each in plain for encode in (quote, quote_plus, _quote_all)}
+    for _ in range(2):
+        forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms} | {json.dumps(f)[1:-1] for f in forms}
     return {form for form in forms if len(form) >= MIN_SECRET}
+
+
+def _quote_all(text: str) -> str:
+    return quote(text, safe="")
 
 
 def configure(style: Literal["auto", "console", "json"], level: str, secrets: Iterable[str] = ()) -> None:

@@ -13,6 +13,7 @@ from service.bus import Bus, Full, Subscription
 from service.camera import Camera
 from service.detection import OwnDetector, SharedDetector
 from service.live import LiveState
+from service.monitor import RESTARTS, Monitor
 from service.types import CameraUpdate, SensorHealth, SensorState, TracksEnded
 from tracking.types import ImageTrack, ImageTracks, Status
 
@@ -239,3 +240,32 @@ def test_a_fault_in_a_batch_is_one_cameras_and_the_others_are_served() -> None:
         threading.excepthook = before
     assert len(faults) == 1
     assert [number for number, found in got.items() if found is None] == [0]
+
+
+def test_the_monitor_begins_a_crashed_camera_again_until_it_crashes_too_often() -> None:
+    faults: list[threading.ExceptHookArgs] = []
+    before, threading.excepthook = threading.excepthook, faults.append
+    clock = Clock()
+    bus, live = Bus(clock.now_ns), LiveState(("a",))
+    told = bus.subscribe("test", capacity=1000, full=Full.REFUSE_NEWEST, prefixes=("sensor.",))
+    camera = Camera(
+        "a",
+        Script("a", [frame(0)] * 100),
+        lambda: OwnDetector(BrightPixels(fail_at=0)),
+        OneTrack,
+        first_id=1,
+        live=live,
+        bus=bus,
+        clock=clock,
+    )
+    try:
+        camera.start()
+        monitor = Monitor([camera], live, bus, clock)
+        for _ in range(10):
+            camera.join(WAIT_S)
+            monitor.look()
+    finally:
+        threading.excepthook = before
+    assert len(faults) == 1 + RESTARTS
+    states = [each.message.state for each in told.take(0) if isinstance(each.message, SensorHealth)]
+    assert (states[0], states[-1]) == (SensorState.DOWN, SensorState.FAILED)
