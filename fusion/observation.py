@@ -302,10 +302,14 @@ def _image_speed(jacobian: FloatArray, x: FloatArray) -> tuple[float, float]:
 def _residuals(
     population: Population, look: Look, row: int, m: int, image_speed: tuple[float, float]
 ) -> noise.Residuals:
-    """Posterior white and slow residuals of report `m` at an updated row."""
+    """Posterior white and slow residuals of report `m` at an updated row.
+
+    With S = H P Hᵀ + R = L Lᵀ and A = L⁻¹R, what is left white is Aᵀ L⁻¹ν, and H P⁺ Hᵀ = R − AᵀA.
+    """
     assert look.slot is not None
-    one, c = slice(row, row + 1), rows.columns_of(int(look.slot[row]))
-    x, p = population.x[one], population.p[one]
-    there = _predict(look.scan, x, look.delay_s)
-    now = rows.innovation(x, p, there.z, there.jacobian, look.slot[one])
-    return noise.Residuals(look.z[m] - now.z[0], now.spread[0], x[0, c], p[0, c, c], image_speed)
+    r, low = look.noise[m], look.pairs.low[row, m]
+    a = linear.solve_lower(low, r)
+    white = linear.multiply(linear.transpose(a), look.pairs.whitened[row, m][:, None])[:, 0]
+    white_cov = r - linear.multiply(linear.transpose(a), a)
+    c = rows.columns_of(int(look.slot[row]))
+    return noise.Residuals(white, white_cov, population.x[row, c], population.p[row, c, c], image_speed)

@@ -58,7 +58,7 @@ def predict(
     p[:, :, 6:] *= keep
     _add_motion_noise(p, dt_s, accel2)
     _add_slow_noise(p, (1.0 - keep * keep) * slow_cov)
-    return x, p
+    return x, 0.5 * (p + np.swapaxes(p, 1, 2))
 
 
 def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray) -> None:
