@@ -1,7 +1,7 @@
 """What the detector is taught: which cells answer for which object, and how wrong they are.
 
 Assignment is task-aligned (TOOD, Feng et al. 2021, section 3.2): each object takes the cells inside it that already
-score and fit best, so that the score a cell learns is also how well its box fits. Boxes by complete IoU (Zheng et al.
+score and fit best, and among them the best ones learn the highest scores. Boxes by complete IoU (Zheng et al.
 2020).
 """
 
@@ -69,9 +69,10 @@ def assign(
     owner = torch.where(best >= 0, owner, -1)
     won = chosen & (torch.arange(iou.shape[1], device=iou.device)[None, :, None] == owner[:, None, :])
     metric = metric * won
-    # Scale each object's metric so that its best cell learns its best IoU.
-    scale = (iou * won).amax(2, keepdim=True) / metric.amax(2, keepdim=True).clamp(min=1e-12)
-    return owner, (metric * scale).amax(1)
+    # TOOD lets the best cell learn its IoU. Here it learns 1: boxes are padded by each clip's annotator as he liked, which
+    # nobody can know from the picture, and a score that waits for it would doubt plain drones.
+    best_metric = metric.amax(2, keepdim=True).clamp(min=1e-12)
+    return owner, (metric / best_metric).amax(1)
 
 
 def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
