@@ -69,8 +69,8 @@ def assign(
     owner = torch.where(best >= 0, owner, -1)
     won = chosen & (torch.arange(iou.shape[1], device=iou.device)[None, :, None] == owner[:, None, :])
     metric = metric * won
-    # TOOD lets the best cell learn its IoU. Here it learns 1: boxes are padded by each clip's annotator as he liked, which
-    # nobody can know from the picture, and a score that waits for it would doubt plain drones.
+    # TOOD lets the best cell learn its IoU. Here it learns 1: how a clip's boxes are padded was its annotator's choice,
+    # nobody can know it from the picture, and a score that waits for it would doubt plain drones.
     best_metric = metric.amax(2, keepdim=True).clamp(min=1e-12)
     return owner, (metric / best_metric).amax(1)
 
