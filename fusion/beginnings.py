@@ -17,8 +17,11 @@ from fusion.types import NS, Measurement, Scan, Space
 from tracking.types import Status
 
 START_LOG_ODDS = -2.2  # existence 0.1
-_DIRECTIONS = (Space.PIXEL, Space.BEARING)
+DIRECTIONS = (Space.PIXEL, Space.BEARING)
 _PATIENCE_NS = NS  # an ambiguous crossing waits this long
+_LONE_NS = NS  # an ordinary target seen by one camera alone for this long may be crossed again
+_LONE_SIGMA_RAD = 0.003
+_LOST_COSINE = math.cos(0.1)
 _NARROW2 = 0.1**2
 _NARROW_LOG_WEIGHT = math.log(0.98)
 _MERGE_DISTANCE2 = 16.0
@@ -45,8 +48,9 @@ def start(population: Population, scan: Scan, left: list[int], next_number: int,
 def strays(population: Population, look: Look, taken: list[tuple[int, int]], counts: Counter[str]) -> list[int]:
     """Reports that are nobody's. One near a target that got none of this scan is an outlier of that target instead."""
     used, fed = {m for _, m in taken}, {t for t, _ in taken}
+    now_ns = look.scan.time_ns
     waiting = np.array(
-        [t not in fed and v.ray is None and v.status is not Status.TENTATIVE for t, v in enumerate(population.targets)],
+        [t not in fed and _is_settled(v, now_ns) for t, v in enumerate(population.targets)],
         dtype=bool,
     )
     left = []
@@ -61,10 +65,56 @@ def strays(population: Population, look: Look, taken: list[tuple[int, int]], cou
     return left
 
 
+def _is_settled(target: Target, now_ns: int) -> bool:
+    """Whether more than one sensor has followed an ordinary target of late: then a stray report is the odd one."""
+    recent = sum(1 for when in target.seen.values() if now_ns - when < _LONE_NS)
+    return target.ray is None and target.status is not Status.TENTATIVE and recent >= 2
+
+
+def reseat(population: Population, scan: Scan, left: list[int], touched: set[int]) -> list[int]:
+    """Reports that are left once targets known to this camera alone, and lost in range, have begun again on them.
+
+    Bearings alone cannot hold a range for long; when it has gone so wrong that reports fall out of the gate, the target
+    becomes a bank of ranges on the new ray, under its old number. Numbers of those are added to `touched`.
+    """
+    if scan.space not in DIRECTIONS:
+        return left
+    rest = []
+    for m in left:
+        ray = ray_of(population, scan, scan.measurements[m])
+        t = None if ray is None else _lost_along(population, ray, touched)
+        if t is None or ray is None:
+            rest.append(m)
+            continue
+        target, pieces = population.targets[t], population.pieces()
+        target.ray, target.slots = ray, [None] * population.settings.slots
+        target.updated_ns = target.seen[scan.sensor_id] = scan.time_ns
+        label = scan.measurements[m].label
+        pieces[t] = (target, *initiation.range_bank(ray, label, rows.size(population.settings.slots)))
+        population.lay(pieces)
+        touched.add(target.number)
+    return rest
+
+
+def _lost_along(population: Population, ray: Ray, touched: set[int]) -> int | None:
+    """A confirmed target that only this ray's camera has seen of late, near the ray, without a report in this scan."""
+    for t, target in enumerate(population.targets):
+        recent = [name for name, when in target.seen.items() if ray.time_ns - when < _LONE_NS]
+        if target.ray is not None or target.number in touched or target.status is Status.TENTATIVE:
+            continue
+        if recent != [ray.sensor_id]:
+            continue
+        away = population.collapsed(t)[0][:3] - np.array(ray.origin_m)
+        cosine = linear.total(away * np.array(ray.direction)) / math.sqrt(float(linear.total(away * away)) + 1e-9)
+        if float(cosine) > _LOST_COSINE:
+            return t
+    return None
+
+
 def _first_rows(
     population: Population, scan: Scan, report: Measurement, counts: Counter[str]
 ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-    if scan.space in _DIRECTIONS:
+    if scan.space in DIRECTIONS:
         ray = ray_of(population, scan, report)
         if ray is None:
             counts["outside the lens"] += 1
@@ -80,7 +130,7 @@ def _new_target(population: Population, scan: Scan, report: Measurement, number:
     target = Target(number, scan.time_ns, scan.time_ns, START_LOG_ODDS)
     target.slots = [None] * population.settings.slots
     target.seen[scan.sensor_id] = target.looked[scan.sensor_id] = scan.time_ns
-    if scan.space in _DIRECTIONS:
+    if scan.space in DIRECTIONS:
         target.ray = ray_of(population, scan, report)
     look_s = population.settings.look_s
     life.hear_label(target, scan.sensor_id, report.label, report.score, scan.time_ns, look_s)
@@ -127,31 +177,49 @@ def place(scan: Scan, report: Measurement) -> tuple[FloatArray, FloatArray]:
 def link(population: Population, scan: Scan) -> set[int]:
     """Rays of this scan that cross rays of other sensors become one target; numbers of those made."""
     oldest = scan.time_ns - int(population.settings.link_s * NS)
-    fresh, others = [], []
+    fresh: list[int] = []
+    others: dict[int, Ray] = {}
     for t, target in enumerate(population.targets):
-        if target.ray is None or target.ray.time_ns < oldest:
+        ray = target.ray or _lone_ray(population, t, scan)
+        if ray is None or ray.time_ns < oldest:
             continue
-        if target.ray.sensor_id != scan.sensor_id:
-            others.append(t)
-        elif target.ray.time_ns == scan.time_ns:
+        if ray.sensor_id != scan.sensor_id:
+            others[t] = ray
+        elif target.ray is not None and ray.time_ns == scan.time_ns:
             fresh.append(t)
     if not fresh or not others:
         return set()
     return _join(population, _crossings(population, scan, fresh, others))
 
 
+def _lone_ray(population: Population, t: int, scan: Scan) -> Ray | None:
+    """Where its camera sees an ordinary target that only one camera has followed for a while.
+
+    Its range is then mostly guessed; a ray of another camera that crosses this one tells it again.
+    """
+    target = population.targets[t]
+    recent = [name for name, when in target.seen.items() if scan.time_ns - when < _LONE_NS]
+    if target.eye is None or recent != [target.eye[0]] or target.eye[0] == scan.sensor_id:
+        return None
+    away = population.collapsed(t)[0][:3] - np.array(target.eye[1])
+    length = math.sqrt(float(linear.total(away * away)))
+    if length < 1.0:
+        return None
+    direction = (float(away[0]) / length, float(away[1]) / length, float(away[2]) / length)
+    return Ray(target.eye[0], target.seen[target.eye[0]], target.eye[1], direction, _LONE_SIGMA_RAD, None)
+
+
 def _crossings(
-    population: Population, scan: Scan, fresh: list[int], others: list[int]
+    population: Population, scan: Scan, fresh: list[int], others: dict[int, Ray]
 ) -> list[tuple[int, int, initiation.Crossing]]:
     """The best pairing of rays; a pair with rivals waits until motion or another camera has told them apart."""
-    rays = [target.ray for target in population.targets]
-    found = [[initiation.cross(rays[a], rays[b]) for b in others] for a in fresh]
+    found = [[initiation.cross(population.targets[a].ray, ray) for ray in others.values()] for a in fresh]
     costs = [[math.inf if c is None else c.cost for c in line] for line in found]
     chosen = []
     for i, j in association.assign(1e3 - np.minimum(np.array(costs), 1e3)):
         crossing, waited_ns = found[i][j], scan.time_ns - population.targets[fresh[i]].born_ns
         if crossing is not None and (waited_ns > _PATIENCE_NS or initiation.unambiguous(costs, i, j)):
-            chosen.append((fresh[i], others[j], crossing))
+            chosen.append((fresh[i], list(others)[j], crossing))
     return chosen
 
 

@@ -113,6 +113,7 @@ class FusionEngine:
             observation.blame(self.population, look, {t for t, _ in taken})
             touched = {self.population.targets[t].number for t, _ in taken}
             left = beginnings.strays(self.population, look, taken, self.counts)
+        left = beginnings.reseat(self.population, scan, left, touched)
         born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
         self.next_number += len(born)
         self.population.add(born)
@@ -121,6 +122,8 @@ class FusionEngine:
     def _credit(self, look: observation.Look, t: int, m: int) -> None:
         observation.credit(self.population, look, t, m)
         target = self.population.targets[t]
+        if look.scan.space in beginnings.DIRECTIONS:
+            target.eye = (look.scan.sensor_id, look.scan.pose.position_m)
         if target.ray is not None and target.ray.sensor_id == look.scan.sensor_id:
             target.ray = beginnings.ray_of(self.population, look.scan, look.scan.measurements[m]) or target.ray
 

@@ -19,6 +19,7 @@ from fusion.types import Identity, Measurement
 _AGREEMENT_MEMORY_S = 2.0
 _ATTACH_DISTANCE2, _DETACH_DISTANCE2 = 7.0, 25.0
 _CLAIM_ACCEL2 = 9.0
+_CLAIM_CALM_S = 10.0
 _LEAST_SIGMA2 = 1.0  # m²: reports round, and their errors last
 _START_SPEED2 = 400.0
 _SILENT_S = 10.0
@@ -75,7 +76,9 @@ def carry(claim: Claim, time_ns: int) -> None:
     dt_s = (time_ns - claim.time_ns) * 1e-9
     if dt_s > 0.0:
         nothing = np.zeros((1, 0, 2, 2))
-        x, p = rows.predict(claim.mean[None], claim.covariance[None], dt_s, np.array([_CLAIM_ACCEL2]), 1.0, nothing)
+        x, p = rows.predict(
+            claim.mean[None], claim.covariance[None], dt_s, np.array([_CLAIM_ACCEL2]), _CLAIM_CALM_S, 1.0, nothing
+        )
         claim.mean, claim.covariance, claim.time_ns = x[0], p[0], time_ns
 
 

@@ -53,6 +53,7 @@ class Target:
     hits: int = 1
     misses: int = 0
     near_since_ns: dict[int, int] = field(default_factory=dict)
+    eye: tuple[str, tuple[float, float, float]] | None = None  # the last sensor that gave a direction, and its place
 
     @property
     def existence(self) -> float:

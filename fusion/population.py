@@ -107,8 +107,8 @@ class Population:
     def carry(self, dt_s: float) -> None:
         """Move every row `dt_s` on: motion modes interact, slow camera errors fade."""
         self._mix_modes(dt_s)
-        slow_s = self.settings.noise.slow_s
-        self.x, self.p = rows.predict(self.x, self.p, dt_s, self.accel2, slow_s, self._slow_covariances())
+        calm_s, slow_s = self.settings.motion.calm_s, self.settings.noise.slow_s
+        self.x, self.p = rows.predict(self.x, self.p, dt_s, self.accel2, calm_s, slow_s, self._slow_covariances())
 
     def _mix_modes(self, dt_s: float) -> None:
         whole = np.flatnonzero(self.lengths == MODES)

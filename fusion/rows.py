@@ -40,33 +40,51 @@ def size(slots: int) -> int:
 
 
 def predict(
-    x: FloatArray, p: FloatArray, dt_s: float, accel2: FloatArray, slow_s: float, slow_cov: FloatArray
+    x: FloatArray,
+    p: FloatArray,
+    dt_s: float,
+    accel2: FloatArray,
+    calm_s: float,
+    slow_s: float,
+    slow_cov: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Rows `dt_s` later: continuous white acceleration, right for any spacing (Bar-Shalom et al. 2001, 6.2.2).
+    """Rows `dt_s` later: velocity is an Ornstein-Uhlenbeck process, exact for any spacing.
+
+    Q(a + b) = F(b) Q(a) F(b)ᵀ + Q(b) holds. That velocities fade (over `calm_s`) matters while one camera is alone:
+    what it cannot see, motion along its ray, then stays near what drones do.
 
     Args:
         accel2: [R] spectral density of the acceleration, m²/s³.
         slow_cov: [R, K, 2, 2] stationary covariance of each slot's slow error, px².
     """
     x, p = x.copy(), p.copy()
-    keep = float(np.exp(-dt_s / slow_s))
-    x[:, :3] += dt_s * x[:, 3:6]
+    keep, calm = float(np.exp(-dt_s / slow_s)), float(np.exp(-dt_s / calm_s))
+    reach_s = calm_s * (1.0 - calm)
+    x[:, :3] += reach_s * x[:, 3:6]
+    x[:, 3:6] *= calm
     x[:, 6:] *= keep
-    p[:, :3, :] += dt_s * p[:, 3:6, :]
-    p[:, :, :3] += dt_s * p[:, :, 3:6]
+    p[:, :3, :] += reach_s * p[:, 3:6, :]
+    p[:, :, :3] += reach_s * p[:, :, 3:6]
+    p[:, 3:6, :] *= calm
+    p[:, :, 3:6] *= calm
     p[:, 6:, :] *= keep
     p[:, :, 6:] *= keep
-    _add_motion_noise(p, dt_s, accel2)
+    _add_motion_noise(p, dt_s, accel2, calm_s, calm)
     _add_slow_noise(p, (1.0 - keep * keep) * slow_cov)
     return x, 0.5 * (p + np.swapaxes(p, 1, 2))
 
 
-def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray) -> None:
+def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray, calm_s: float, calm: float) -> None:
+    """Covariance that white acceleration adds (integrated Ornstein-Uhlenbeck; Stone et al. 2014, 3.2.2)."""
+    lost = 1.0 - calm
+    speed = 0.5 * calm_s * (1.0 - calm * calm)
+    cross = 0.5 * calm_s**2 * lost * lost
+    place = max(calm_s**2 * dt_s - 2.0 * calm_s**3 * lost + calm_s**2 * speed, 0.0)
     for k in range(3):
-        p[:, k, k] += accel2 * (dt_s**3 / 3.0)
-        p[:, k, k + 3] += accel2 * (dt_s**2 / 2.0)
-        p[:, k + 3, k] += accel2 * (dt_s**2 / 2.0)
-        p[:, k + 3, k + 3] += accel2 * dt_s
+        p[:, k, k] += accel2 * place
+        p[:, k, k + 3] += accel2 * cross
+        p[:, k + 3, k] += accel2 * cross
+        p[:, k + 3, k + 3] += accel2 * speed
 
 
 def _add_slow_noise(p: FloatArray, noise: FloatArray) -> None:

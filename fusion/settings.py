@@ -12,11 +12,13 @@ class MotionSettings:
     Attributes:
         quiet_accel, agile_accel: σ of white acceleration, m/s² per √Hz (m s^-3/2), of the two modes.
         sojourn_s: mean time a target stays in a mode.
+        calm_s: time constant over which velocities fade.
     """
 
     quiet_accel: float = 1.0
     agile_accel: float = 5.0
     sojourn_s: float = 3.0
+    calm_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def _read_piece(stored: dict[str, Any]) -> Piece:
     fields = dict(stored["target"])
     fields["status"] = Status(fields["status"])
     fields["ray"] = _read_ray(fields["ray"])
+    fields["eye"] = None if fields["eye"] is None else (fields["eye"][0], tuple(fields["eye"][1]))
     fields["slots"] = [None if s is None else _read_slot(s) for s in fields["slots"]]
     fields["near_since_ns"] = {int(k): v for k, v in fields["near_since_ns"].items()}
     return Target(**fields), np.array(stored["x"]), np.array(stored["p"]), np.array(stored["log_weight"])

@@ -1,0 +1,177 @@
+"""Figures of the fusion on the ETH multi-camera flights (Li et al. 2020), scored against RTK after `calibrated_until`.
+
+    python -m benchmarks.fusion_eth --data ../shared/data/eth_multicam [--sets set1 set2 set3] [--table] [--json FILE]
+
+A track's line is compared with RTK at each RTK time between two of its lines, while two cameras or more report; gaps of
+RTK over a second are left out. Position errors in metres; NEES of the position, three degrees of freedom, against the
+two-sided 95 % band. `--table` repeats with disturbed measurements (one camera dropped, half the labels, false points,
+disorder, one clock 50 ms wrong).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.fuse import Refusals, fuse
+from fusion.geometry import FloatArray
+from fusion.site import Site, parse_site
+
+Line = dict[str, Any]
+NEES_BAND = (0.2158, 9.3484)  # 2.5 and 97.5 % of χ² with three degrees of freedom
+RECENT_S = 0.5
+GAP_S = 1.0
+
+
+@dataclass(frozen=True)
+class Flight:
+    name: str
+    site: Site
+    lines: list[Line]
+    truth: FloatArray  # [N, 4] time, east, north, up
+    score_from: float
+    score_until: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    flight: str
+    disturbance: str
+    median_m: float
+    p95_m: float
+    worst_m: float
+    one_id: float
+    nees_in_band: float
+    scored: int
+    missing: float
+    tracks: int
+    seconds: float
+
+
+def read_flight(folder: Path) -> Flight:
+    split = json.loads((folder / "split.json").read_text())
+    with (folder / "truth.csv").open() as rows:
+        truth = np.array([[float(v) for v in row] for row in list(csv.reader(rows))[1:]])
+    lines = [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
+    site = parse_site((folder / "site.yaml").read_text())
+    return Flight(folder.name, site, lines, truth, split["calibrated_until"], split["last"])
+
+
+def score(flight: Flight, lines: list[Line], disturbance: str) -> Figures:
+    """Fuse and compare."""
+    began = time.process_time()
+    tracks = [json.loads(t) for t in fuse((json.dumps(v).encode() for v in lines), flight.site, Refusals())]
+    seconds = time.process_time() - began
+    times = flight.truth[_scored_rows(flight, lines)]
+    found = _best(tracks, times)
+    errors, nees = found[:, 0], found[:, 1]
+    seen = np.isfinite(errors)
+    names, counts = np.unique(found[seen, 2], return_counts=True)
+    low, high = NEES_BAND
+    return Figures(
+        flight.name, disturbance,
+        median_m=round(float(np.median(errors[seen])), 4),
+        p95_m=round(float(np.percentile(errors[seen], 95)), 4),
+        worst_m=round(float(errors[seen].max()), 3),
+        one_id=round(float(counts.max() / len(times)), 4),
+        nees_in_band=round(float(np.mean((nees[seen] > low) & (nees[seen] < high))), 4),
+        scored=len(times), missing=round(float(np.mean(~seen)), 4), tracks=len(names), seconds=round(seconds, 1),
+    )  # fmt: skip
+
+
+def _scored_rows(flight: Flight, lines: list[Line]) -> NDArray[np.bool_]:
+    """Rows of the truth inside the scored part, without gaps, while two cameras report."""
+    t = flight.truth[:, 0]
+    near = np.zeros(len(t), dtype=int)
+    for camera in flight.site.sensors:
+        stamps = np.array(sorted(v["time"] for v in lines if v["sensor_id"] == camera))
+        if len(stamps):
+            last = np.searchsorted(stamps, t, side="right") - 1
+            near += (last >= 0) & (t - stamps[np.clip(last, 0, None)] < RECENT_S)
+    steps = np.diff(t, prepend=t[0], append=t[-1])
+    whole = (steps[:-1] < GAP_S) & (steps[1:] < GAP_S)
+    chosen: NDArray[np.bool_] = (t > flight.score_from) & (t < flight.score_until) & (near >= 2) & whole
+    return chosen
+
+
+def _best(tracks: list[Line], truth: FloatArray) -> FloatArray:
+    """[N, 3] error, NEES and number of the nearest track at each row of the truth; infinite where there is none."""
+    out = np.full((len(truth), 3), np.inf)
+    for name in sorted({t["id"] for t in tracks}):
+        mine = [t for t in tracks if t["id"] == name]
+        stamps, places = np.array([t["time"] for t in mine]), np.array([t["enu"] for t in mine])
+        for row, (t, *place) in enumerate(truth):
+            after = int(np.searchsorted(stamps, t))
+            if not 0 < after < len(stamps) or stamps[after] - stamps[after - 1] > RECENT_S:
+                continue
+            share = (t - stamps[after - 1]) / max(stamps[after] - stamps[after - 1], 1e-9)
+            gap = (1 - share) * places[after - 1] + share * places[after] - np.array(place)
+            error = float(np.linalg.norm(gap))
+            if error < out[row, 0]:
+                cov = np.array(mine[after - 1]["covariance"]).reshape(6, 6)[:3, :3]
+                out[row] = error, float(gap @ np.linalg.solve(cov, gap)), float(name[1:])
+    return out
+
+
+# --- disturbances ----------------------------------------------------------------------------------------------------
+
+
+def disturbances(flight: Flight) -> Iterator[tuple[str, list[Line]]]:
+    """Name and disturbed measurements, from a seeded generator."""
+    cameras = list(flight.site.sensors)
+    rng = random.Random(1)
+    for camera in cameras:
+        yield f"without {camera}", [v for v in flight.lines if v["sensor_id"] != camera]
+    yield "first and last camera only", [v for v in flight.lines if v["sensor_id"] in (cameras[0], cameras[-1])]
+    yield "half of the labels", [v for v in flight.lines if rng.random() < 0.5]
+    yield "20 % false points", _with_false(flight, rng)
+    yield "0.5 s of disorder", sorted(flight.lines, key=lambda v: float(v["time"]) + 0.5 * rng.random())
+    for camera in cameras:
+        yield f"{camera} 50 ms late", _late(flight, camera, 0.05)
+
+
+def _with_false(flight: Flight, rng: random.Random) -> list[Line]:
+    out = []
+    for line in flight.lines:
+        out.append(line)
+        camera = flight.site.sensors[line["sensor_id"]].camera
+        if camera is not None and rng.random() < 0.2:
+            out.append({**line, "point": [rng.random() * camera.width, rng.random() * camera.height]})
+    return out
+
+
+def _late(flight: Flight, camera: str, by_s: float) -> list[Line]:
+    moved = [{**v, "time": v["time"] + by_s} if v["sensor_id"] == camera else v for v in flight.lines]
+    return sorted(moved, key=lambda v: float(v["time"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=["set1", "set2", "set3"])
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = []
+    for name in arguments.sets:
+        flight = read_flight(arguments.data / name)
+        cases = [("as recorded", flight.lines), *(disturbances(flight) if arguments.table else [])]
+        for disturbance, lines in cases:
+            results.append(score(flight, lines, disturbance))
+            print(json.dumps(asdict(results[-1])), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
