@@ -21,7 +21,8 @@ DIRECTIONS = (Space.PIXEL, Space.BEARING)
 _PATIENCE_NS = NS  # an ambiguous crossing waits this long
 _LONE_NS = NS  # an ordinary target seen by one camera alone for this long may be crossed again
 _LONE_SIGMA_RAD = 0.003
-_LOST_COSINE = math.cos(0.1)
+_LOST_COSINE = math.cos(0.5)
+_TOO_NEAR_M = 10.0  # a range that has shrunk to nothing
 _NARROW2 = 0.1**2
 _NARROW_LOG_WEIGHT = math.log(0.98)
 _MERGE_DISTANCE2 = 16.0
@@ -105,8 +106,8 @@ def _lost_along(population: Population, ray: Ray, touched: set[int]) -> int | No
         if recent != [ray.sensor_id]:
             continue
         away = population.collapsed(t)[0][:3] - np.array(ray.origin_m)
-        cosine = linear.total(away * np.array(ray.direction)) / math.sqrt(float(linear.total(away * away)) + 1e-9)
-        if float(cosine) > _LOST_COSINE:
+        length = math.sqrt(float(linear.total(away * away)))
+        if length < _TOO_NEAR_M or float(linear.total(away * np.array(ray.direction))) > _LOST_COSINE * length:
             return t
     return None
 

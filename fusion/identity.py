@@ -19,7 +19,7 @@ from fusion.types import Identity, Measurement
 _AGREEMENT_MEMORY_S = 2.0
 _ATTACH_DISTANCE2, _DETACH_DISTANCE2 = 7.0, 25.0
 _CLAIM_ACCEL2 = 9.0
-_CLAIM_CALM_S = 10.0
+_CLAIM_CALM_S = 20.0
 _LEAST_SIGMA2 = 1.0  # m²: reports round, and their errors last
 _START_SPEED2 = 400.0
 _SILENT_S = 10.0

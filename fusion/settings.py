@@ -18,7 +18,7 @@ class MotionSettings:
     quiet_accel: float = 1.0
     agile_accel: float = 5.0
     sojourn_s: float = 3.0
-    calm_s: float = 10.0
+    calm_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
