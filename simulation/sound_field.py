@@ -71,7 +71,8 @@ class Ground:
 class Emitter(Protocol):
     """Something that sounds."""
 
-    path: Path
+    @property
+    def path(self) -> Path: ...
 
     def pressure(self, emitted_s: FloatArray, distance_m: FloatArray, air: Air) -> FloatArray:
         """Pressure `[N]`, scaled to 1 m, that left at rising times `[N]`, as air leaves it after distances `[N]`."""
@@ -122,7 +123,8 @@ class Rotor:
 
     def frequency_hz(self, time_s: FloatArray) -> FloatArray:
         """Blade-passing frequency."""
-        return np.interp(time_s, self.times_s, self.rpm) * (self.blades / 60.0)
+        frequency: FloatArray = np.interp(time_s, self.times_s, self.rpm) * (self.blades / 60.0)
+        return frequency
 
     def pressure(self, emitted_s: FloatArray, distance_m: FloatArray, air: Air) -> FloatArray:
         phase, fundamental = self._phase(emitted_s), self.frequency_hz(emitted_s)
@@ -143,7 +145,8 @@ class Rotor:
         since = inside - knots[last]
         turned = areas[last] + 0.5 * (frequency[last] + self.frequency_hz(inside)) * since
         outside = np.where(time_s < knots[0], frequency[0], frequency[-1]) * (time_s - inside)
-        return 2.0 * np.pi * (turned + outside)
+        phase: FloatArray = 2.0 * np.pi * (turned + outside)
+        return phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from fusion.geometry import FloatArray
 from simulation.sound_field import (
     Air,
+    Emitter,
     Ground,
+    Path,
     Recorded,
     Rotor,
     at_snr,
@@ -26,12 +29,12 @@ RATE = 16_000.0
 EAR = np.zeros((1, 3))
 
 
-def tone(path, frequency_hz: float, amplitude: float = 1.0) -> Rotor:
+def tone(path: Path, frequency_hz: float, amplitude: float = 1.0) -> Rotor:
     return Rotor(path, (0.0,), (60.0 * frequency_hz,), 1, (amplitude,))
 
 
-def amplitude_of(samples: np.ndarray, frequency_hz: float, times: np.ndarray) -> float:
-    return 2.0 * abs(np.mean(samples * np.exp(-2j * np.pi * frequency_hz * times)))
+def amplitude_of(samples: FloatArray, frequency_hz: float, times: FloatArray) -> float:
+    return 2.0 * float(abs(np.mean(samples * np.exp(-2j * np.pi * frequency_hz * times))))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,8 @@ def test_a_recording_travels_like_a_tone() -> None:
     path = through([0.0, 2.0], [[100.0, 0.0, 30.0], [70.0, 20.0, 30.0]])
     times = np.arange(int(0.6 * RATE), int(1.8 * RATE)) / RATE
     ears = np.array([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
-    exact, played = (field([emitter], ears, times) for emitter in (tone(path, 1000.0), Recorded(path, stored, RATE)))
+    emitters: list[Emitter] = [tone(path, 1000.0), Recorded(path, stored, RATE)]
+    exact, played = (field([emitter], ears, times) for emitter in emitters)
     assert np.sqrt(np.mean((exact - played) ** 2) / np.mean(exact**2)) < 2e-3
     before = field([Recorded(still([100.0, 0.0, 0.0]), stored, RATE)], EAR, np.arange(2000) / RATE)
     assert not before.any()  # it takes 0.29 s
