@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fusion.identity import Claim
 from fusion.life import Ray, Slot, Target
 from fusion.noise import SensorNoise
-from fusion.population import Piece
+from fusion.population import Piece, Population
+from fusion.settings import FusionSettings
 from tracking.types import Status
 
-if TYPE_CHECKING:
-    from fusion.engine import FusionEngine
-
 VERSION = 1
+
+
+class State(Protocol):
+    """What an engine consists of."""
+
+    settings: FusionSettings
+    prefix: str
+    time_ns: int | None
+    next_number: int
+    population: Population
+    claims: dict[str, Claim]
+    counts: Counter[str]
 
 
 class SnapshotError(Exception):
     """Bytes that are no snapshot of this version and these settings."""
 
 
-def write(engine: FusionEngine) -> bytes:
+def write(engine: State) -> bytes:
     """All of the engine's state."""
     state = {
         "version": VERSION,
@@ -40,7 +51,7 @@ def write(engine: FusionEngine) -> bytes:
     return json.dumps(state, allow_nan=False).encode()
 
 
-def read(engine: FusionEngine, data: bytes) -> None:
+def read(engine: State, data: bytes) -> None:
     """Put the state of `write` into an engine of the same settings.
 
     Raises:
