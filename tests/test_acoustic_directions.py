@@ -33,7 +33,7 @@ def drone(direction: FloatArray, generator: np.random.Generator, distance_m: flo
     velocity = np.cross(direction, generator.standard_normal(3))
     velocity *= 15.0 / np.linalg.norm(velocity)
     rpm = float(generator.uniform(4500.0, 7000.0))
-    harmonics = np.arange(1, 11)
+    harmonics = np.arange(1, 17)
     amplitudes = tuple((harmonics**-0.7).tolist())
     phases = tuple(generator.uniform(0.0, 2.0 * np.pi, len(harmonics)).tolist())
     path = straight(direction * distance_m, velocity)

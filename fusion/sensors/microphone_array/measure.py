@@ -35,6 +35,7 @@ _LAGS_PER_PERIOD = 6.0
 _SHARED_BINS = 1.0 + 2.0 * (4.0 / 9.0 + 1.0 / 36.0)
 _FLOOR_BINS = 32
 _NEWTON_STEPS = 3
+_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +175,18 @@ class DirectionFinder:
         spectra = whiten(fft.rfft(heard * self._taper)[:, self.band], self.settings.strongest_weight)
         found: list[FloatArray] = []
         while len(found) < self.settings.most_sources:
-            rest = self._without(spectra, found)
-            direction = self._peak(rest)
+            direction = self._peak(self._without(spectra, found))
             if direction is None or not _apart(direction, found, 0.5 * self._spacing):
                 break
             found.append(direction)
-            for index in range(len(found) - 1) if len(found) > 1 else ():
-                found[index] = self._improve(self._without(spectra, found[:index] + found[index + 1 :]), found[index])
-        return tuple(
-            self._described(self._without(spectra, found[:i] + found[i + 1 :]), u) for i, u in enumerate(found)
-        )
+            self._improve_together(spectra, found)
+        return tuple(self._described(self._without(spectra, _others(found, i)), u) for i, u in enumerate(found))
+
+    def _improve_together(self, spectra: Spectra, found: list[FloatArray]) -> None:
+        """Each source in turn with the others out: the first was found where two together seem to be."""
+        for _ in range(_TURNS if len(found) > 1 else 0):
+            for index, direction in enumerate(found):
+                found[index] = self._improve(self._without(spectra, _others(found, index)), direction)
 
     def power(self, spectra: Spectra) -> FloatArray:
         """Steered power `[D]` of whitened spectra `[M, K]` over the grid, the microphones' own power left out."""
@@ -350,6 +353,10 @@ def _grid_product(places: FloatArray, lags: int) -> sparse.csr_array:
     values = np.stack([1.0 - share, share], axis=-1).astype(np.float32)
     rows = np.arange(count + 1) * (2 * pairs)
     return sparse.csr_array((values.ravel(), columns.ravel().astype(np.int32), rows), shape=(count, pairs * lags))
+
+
+def _others(found: list[FloatArray], index: int) -> list[FloatArray]:
+    return found[:index] + found[index + 1 :]
 
 
 def _tangent_axes(direction: FloatArray) -> FloatArray:
