@@ -84,7 +84,7 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     wanted = torch.zeros_like(logits)
     wanted.scatter_(2, targets.labels.gather(1, index)[..., None], (quality * taken)[..., None])
     norm = quality.sum().clamp(min=1.0)
-    weight = _focus(logits.detach().sigmoid(), taken, targets.bird_weight)
+    weight = _weights(logits, taken, targets.bird_weight)
     class_loss = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum() / norm
     truth = targets.boxes.gather(1, index[..., None].expand(-1, -1, 4))[taken]
     _, ciou = complete_iou(boxes[taken], truth)
@@ -92,12 +92,12 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     return {"total": class_loss + 2.5 * box_loss, "class": class_loss.detach(), "box": box_loss.detach()}
 
 
-def _focus(score: Tensor, taken: Tensor, bird_weight: Tensor) -> Tensor:
-    """Weights [B, A, classes] of the class loss: on background easy cells count little (varifocal, Zhang et al. 2021).
+def _weights(logits: Tensor, taken: Tensor, bird_weight: Tensor) -> Tensor:
+    """Weights [B, A, classes] of the class loss: 1, but less for 'bird' on the background of clips of other classes.
 
-    On an object's cells every class counts fully, the wrong ones too: that is where classes are told apart. Many
-    distant birds in clips of other classes are not annotated, so 'bird' on background counts less there.
+    Many distant birds there are not annotated. Nothing else is weighted: focal weights (tried) leave cloud edges and
+    tree tops half believed, because one full frame holds a hundred times more background than a crop.
     """
-    background = 0.75 * score.square()
+    background = torch.ones_like(logits)
     background[..., _BIRD] *= bird_weight[:, None]
     return torch.where(taken[..., None], 1.0, background)

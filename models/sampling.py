@@ -25,9 +25,11 @@ GRID = 3
 CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22}
 #: Largest and smallest size that the random zoom gives an object, network pixels.
 SIZE_RANGE = (6.0, 100.0)
-#: Share of crops that get an object of another clip, and the standard deviation of brightness up to which sky is plain.
-PASTED = 0.5
-PLAIN = 8.0
+#: Share of crops that get an object of another clip; the standard deviation of brightness up to which sky is plain; the
+#: least contrast of such an object (one that cannot be seen would teach to see things), both in grey levels.
+PASTED = 0.35
+PLAIN = 6.0
+FAINTEST = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Sampler:
             return corners, labels
         source = self._view(clip, index, self._affine(zoom, np.array([x + w / 2, y + h / 2]), at))
         ring = (mask > 0) & (mask < 1)
-        if source[0][0][ring].std() > PLAIN or view[0][0][ring].std() > PLAIN:
+        if not _visible(source[0][0], view[0][0], mask == 1, ring):
             return corners, labels
         for picture, other in zip(view, source, strict=True):
             level = np.median(other[:, ring], axis=1)[:, None, None]
@@ -224,6 +226,13 @@ def _feather(box: np.ndarray, size: int) -> np.ndarray | None:
     place = np.arange(size, dtype=np.float32) + 0.5
     falls = [np.clip(1 - (np.abs(place - middle[k]) - half[k]) / margin[k], 0, 1) for k in (0, 1)]
     return (falls[1][:, None] * falls[0][None]).astype(np.float32)
+
+
+def _visible(source: np.ndarray, target: np.ndarray, inside: np.ndarray, ring: np.ndarray) -> bool:
+    """Whether an object cut out of `source` stands out where it comes from and where it goes, and both are plain sky."""
+    clutter = max(float(source[ring].std()), float(target[ring].std()))
+    peak = float(np.abs(source[inside] - np.median(source[ring])).max(initial=0.0))
+    return clutter <= PLAIN and peak >= max(FAINTEST, 5 * clutter)
 
 
 def _touch(a: np.ndarray, b: np.ndarray) -> bool:
