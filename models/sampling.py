@@ -229,7 +229,7 @@ def _feather(box: np.ndarray, size: int) -> np.ndarray | None:
 
 
 def _visible(source: np.ndarray, target: np.ndarray, inside: np.ndarray, ring: np.ndarray) -> bool:
-    """Whether an object cut out of `source` stands out where it comes from and where it goes, and both are plain sky."""
+    """Whether an object cut out of `source` stands out there and where it goes, and both are plain sky."""
     clutter = max(float(source[ring].std()), float(target[ring].std()))
     peak = float(np.abs(source[inside] - np.median(source[ring])).max(initial=0.0))
     return clutter <= PLAIN and peak >= max(FAINTEST, 5 * clutter)
