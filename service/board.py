@@ -117,5 +117,5 @@ def detections_json(found: Detections) -> Json:
         "sequence": found.sequence,
         "width": found.width,
         "height": found.height,
-        "detections": [found_json(found, index) for index in range(len(found))],
+        "detections": found_json(found),
     }

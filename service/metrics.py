@@ -7,6 +7,7 @@ at the moment of the scrape.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -44,6 +45,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self._stage_of = cache(self._stages.labels)  # a child is found by its labels at some cost, six times a frame
         self._requests = Counter(
             "deeplomatics_http_requests_total",
             "Requests answered",
@@ -62,7 +64,7 @@ class Metrics:
         """A listener of the hub."""
         if isinstance(message, CameraUpdate):
             for stage, duration_ns in self._durations(message):
-                self._stages.labels(message.sensor_id, stage).observe(max(0, duration_ns) / 1e9)
+                self._stage_of(message.sensor_id, stage).observe(max(0, duration_ns) / 1e9)
 
     def _durations(self, update: CameraUpdate) -> Iterator[tuple[str, int]]:
         timing, now_ns = update.timing, self._now_ns()

@@ -67,7 +67,7 @@ class Pipeline:
         self._make_capture = make_capture or Capture
         self.bus = Bus(self.clock.now_ns)
         self.live = LiveState(tuple(camera.id for camera in settings.cameras))
-        self.store = Store(path_of(settings.store_url))
+        self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
         self.cameras = [self._camera(config) for config in settings.cameras]
         self._monitor = Monitor(self.cameras, self.live, self.bus, self.clock)

@@ -1,7 +1,7 @@
 """`/api/v1` over HTTP: tracks, detections, sensors and their pictures.
 
 Without times, lists of tracks are what lives now, from the board; with `since`, `until` or `state=deleted` they are
-what was, from the store (which has a live track too, some 60 ms late). Both are sorted by birth, newest first.
+what was, from the store (which has a live track too, some 200 ms late). Both are sorted by birth, newest first.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Rest:
         return orjson.dumps(_track_json(stored))
 
     async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
-        """All that is known of where it was, oldest first. The newest 60 ms may still be on their way to the disk."""
+        """All that is known of where it was, oldest first. The newest 200 ms may still be on their way to the disk."""
         return Response(await run_in_threadpool(self._history, id, question), media_type=JSON)
 
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
@@ -228,7 +228,8 @@ class Rest:
     # ── Detections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def detections(self, question: Annotated[DetectionsQuestion, Query()]) -> Response:
-        """What the networks found, frame by frame, newest first; down to a score of 0.05."""
+        """What the networks found, frame by frame, newest first; down to the score
+        that the store keeps (setting `store_min_score`, 0.25 unless told). The live topic has the fainter ones too."""
         return Response(await run_in_threadpool(self._detections, question), media_type=JSON)
 
     def _detections(self, question: DetectionsQuestion) -> bytes:

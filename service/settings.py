@@ -55,6 +55,8 @@ class Settings(BaseSettings):
         host, port: where HTTP is served; loopback only until there is authentication. Port 0 takes a free one.
         data_folder: made when missing; holds the store.
         store: `sqlite:///PATH`; empty: `deeplomatics.sqlite3` in the data folder.
+        store_min_score: fainter detections are not kept (the tracker and the live topic see them, and a track keeps all
+            of its points): they are ten times as many as the others, and hardly any is an object.
         cameras: the sources, one each.
         site_name: shown by the console.
         log_format: `auto` is console on a terminal and JSON elsewhere.
@@ -73,6 +75,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     data_folder: Path = Field(default_factory=default_data_folder)
     store: str = ""
+    store_min_score: Score = 0.25
     detector: DetectorSettings = DetectorSettings()
     cameras: tuple[CameraConfig, ...] = ()
     site_name: str = "Deeplomatics"

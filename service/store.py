@@ -1,7 +1,7 @@
 """What happened, kept: tracks, their points and detections in SQLite, and the numbers no track may use again.
 
-One thread writes, in groups: everything the bus delivered within 50 ms is one transaction (WAL, `synchronous=FULL`), so
-that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their own,
+One thread writes, in groups: everything the bus delivered within 200 ms is one transaction (WAL, `synchronous=FULL`),
+so that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their own,
 see the last commit and never wait for the writer.
 
 Bounds, each with its policy:
@@ -31,14 +31,14 @@ import structlog
 
 from models.types import CLASSES, Detections
 from service.bus import Subscription
-from service.schemas import best_class
+from service.schemas import best_class, class_names
 from service.types import CameraUpdate, Envelope, TracksEnded
 from tracking.types import ImageTrack, Status
 
 log = structlog.get_logger("service.store")
 
 VERSION = 1  # of the tables below, in SQLite's user_version
-GROUP_S = 0.05  # how long the first update of a transaction waits for company
+GROUP_S = 0.2  # how long the first update of a transaction waits for company
 ID_BLOCK = 1000  # track numbers reserved ahead, so that a killed process leaves none to be used twice
 PRUNE_ROWS = 5000  # detections removed by one transaction at most
 READ_STEPS = 40_000_000  # of SQLite's virtual machine, about two seconds
@@ -165,14 +165,16 @@ class Store:
     Args:
         path: the database file; its folder is made when missing.
         max_bytes: of the database; the oldest rows go when it grows beyond.
+        min_score: fainter detections are not kept.
 
     Raises:
         StoreError: the folder cannot be written, another process has it, or it is not a store of this program.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 8 << 30) -> None:
+    def __init__(self, path: Path, *, max_bytes: int = 8 << 30, min_score: float = 0.0) -> None:
         self.path = path
         self.max_bytes = max_bytes
+        self.min_score = min_score
         self.state = StoreState()
         self._lock_file = _lock(path)
         try:
@@ -185,6 +187,7 @@ class Store:
         self._subscription: Subscription | None = None
         self._writer: threading.Thread | None = None
         self._closing = threading.Event()
+        self._hurry = threading.Event()  # somebody waits for the group that is being gathered
         self._flushed = threading.Condition()
         self._flush_wanted = 0
         self._flush_done = 0
@@ -210,11 +213,13 @@ class Store:
         with self._flushed:
             self._flush_wanted += 1
             wanted = self._flush_wanted
+            self._hurry.set()
             return self._flushed.wait_for(lambda: self._flush_done >= wanted, timeout_s)
 
     def close(self, timeout_s: float = 4.0) -> None:
         """Commit what the (closed) subscription still holds, give unused numbers back and let the file go."""
         self._closing.set()
+        self._hurry.set()
         if self._writer is not None:
             self._writer.join(timeout_s)
             if self._writer.is_alive():
@@ -236,8 +241,7 @@ class Store:
     def _write(self, subscription: Subscription) -> None:
         with closing(_connect(self.path)) as db:
             while True:
-                wanted = self._flush_wanted  # read before taking: what was published before it is in this group
-                group = self._take_group(subscription, urgent=wanted > self._flush_done)
+                group, wanted = self._take_group(subscription)
                 if not self._commit(db, group):
                     subscription.close()
                     return
@@ -245,12 +249,14 @@ class Store:
                 if not group and subscription.closed:
                     return
 
-    def _take_group(self, subscription: Subscription, urgent: bool) -> list[Envelope]:
-        group = subscription.take(timeout_s=0.0 if urgent else 0.25)
-        if group and not urgent:
-            self._closing.wait(GROUP_S)
-            group += subscription.take(timeout_s=0.0)
-        return group
+    def _take_group(self, subscription: Subscription) -> tuple[list[Envelope], int]:
+        """What is to be written together, and the flush that it answers."""
+        group = subscription.take(timeout_s=0.0 if self._hurry.is_set() else 0.25)
+        if group:
+            self._hurry.wait(GROUP_S)
+        self._hurry.clear()
+        wanted = self._flush_wanted  # read before taking: what was published before it is in this group
+        return group + subscription.take(timeout_s=0.0), wanted
 
     def _set_flushed(self, wanted: int) -> None:
         with self._flushed:
@@ -296,7 +302,7 @@ class Store:
         self._used |= used
 
     def _rows(self, group: Sequence[Envelope]) -> _Rows:
-        rows = _Rows()
+        rows = _Rows(self.min_score)
         for message in _messages(group):
             if isinstance(message, CameraUpdate):
                 rows.add_update(self._sensors[message.sensor_id], message)
@@ -379,13 +385,14 @@ class Store:
 class _Rows:
     """The rows of one transaction; of a track seen in many frames only the newest state is written."""
 
+    min_score: float
     detections: list[Row] = field(default_factory=list)
     points: list[Row] = field(default_factory=list)
     tracks: dict[int, Row] = field(default_factory=dict)
     ended: list[Row] = field(default_factory=list)
 
     def add_update(self, sensor: int, update: CameraUpdate) -> None:
-        self.detections += _detection_rows(sensor, update.detections)
+        self.detections += _detection_rows(sensor, update.detections, self.min_score)
         for track in update.tracks.tracks:
             key = _track_key(sensor, track.track_id)
             confirmed = track.status is Status.CONFIRMED or (key in self.tracks and self.tracks[key][-1])
@@ -538,10 +545,11 @@ def _point_row(track_id: int, time_ns: int, track: ImageTrack) -> Row:
     return (track_id, time_ns, track.status.value, track.score, track.existence, *track.box, estimate)
 
 
-def _detection_rows(sensor: int, found: Detections) -> Iterator[Row]:
-    columns = zip(found.scores.tolist(), found.boxes.tolist(), found.class_scores.tolist(), strict=True)
-    for score, box, class_scores in columns:
-        name = best_class(class_scores)
+def _detection_rows(sensor: int, found: Detections, min_score: float) -> Iterator[Row]:
+    kept = found.scores >= min_score
+    boxes, classes = found.boxes[kept], found.class_scores[kept]
+    columns = zip(class_names(classes), found.scores[kept].tolist(), boxes.tolist(), classes.tolist(), strict=True)
+    for name, score, box, class_scores in columns:
         yield (found.time_ns, sensor, name, found.sequence, score, *box, _SCORES.pack(*class_scores))
 
 

@@ -49,7 +49,7 @@ from numpy.typing import NDArray
 
 from models.types import Detections, Frame
 from service.live import Latest, LiveState
-from service.schemas import Json, best_class, rfc3339, rounded
+from service.schemas import Json, best_class, class_names, rfc3339, rounded
 from service.types import CameraUpdate, Message, TracksEnded, public_track_id
 from tracking.types import ImageTrack
 
@@ -210,7 +210,7 @@ class Video:
     def _shown(self, found: Detections) -> list[Json]:
         """Detections at or above the operating threshold of their class."""
         thresholds = self._thresholds[found.sensor_id]
-        named = zip(map(best_class, found.class_scores), found.scores.tolist(), found.boxes.tolist(), strict=True)
+        named = zip(class_names(found.class_scores), found.scores.tolist(), found.boxes.tolist(), strict=True)
         return [
             {"class": name, "score": round(score, 3), "box": rounded(box, 1)}
             for name, score, box in named
