@@ -34,6 +34,7 @@ from service.bus import Bus
 from service.clock import Clock
 from service.hub import TOPICS, Hub, HubSettings, Topic
 from service.live import LiveState
+from service.local_names import LOOPBACK_NAMES, LocalNames
 from service.metrics import Metrics, Owners
 from service.pages import DESCRIPTION, WEB, serve_console, serve_documentation
 from service.rest import LiveTracksRoute, Rest, no_sensor
@@ -41,7 +42,7 @@ from service.settings import Settings
 from service.sockets import FramesProtocol, until_gone
 from service.store import Store
 from service.types import SensorState
-from service.video import Video, VideoSettings
+from service.video import Video, VideoSettings, Window
 
 MAX_BODY_BYTES = 1 << 20
 OPEN_FILES = 4096
@@ -120,6 +121,7 @@ def create_app(
     )
     app.state.hub, app.state.video = hub, video
     problems.install(app)
+    app.add_middleware(LocalNames, names=LOOPBACK_NAMES | {site.settings.host})
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
     app.router.routes.insert(0, LiveTracksRoute(board))
     app.include_router(rest.router())
@@ -289,15 +291,18 @@ def _sockets(live: LiveState, hub: Hub, video: Video) -> APIRouter:
             await _refuse(websocket, *refusal)
             return
         await websocket.accept()
-        await until_gone(websocket, _send_pictures(websocket, video, sensor))
+        window = Window()
+        await until_gone(websocket, _send_pictures(websocket, video, sensor, window), window.came)
 
     return router
 
 
-async def _send_pictures(websocket: WebSocket, video: Video, sensor: str) -> None:
+async def _send_pictures(websocket: WebSocket, video: Video, sensor: str, window: Window) -> None:
     async with aclosing(video.watch(sensor, overlay=False)) as pictures:
         async for picture in pictures:
             await websocket.send_bytes(picture.message)
+            window.sent()
+            await window.room()
 
 
 Refusal = tuple[int, str]

@@ -28,6 +28,8 @@ class Demo:
         )
 
     def make_capture(self, config: CameraConfig, clock: Clock) -> Capture:
+        self._scene.paint()  # before any thread starts: the first picture is there at once
+
         def frames(start_ns: int | None) -> Iterator[Frame]:
             return present_frames(self._scene, config.id, start_ns or clock.now_ns(), clock)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -25,7 +25,8 @@ tracks, one frame's detections for `update` of the topic detections, `{"id":…,
 
 **Live video:** `WS /api/v1/ws/video?sensor=ID` sends binary messages: four bytes (little endian) with the length of a
 JSON header, the header (`sensor`, `sequence`, `time`, `width`, `height`, `detections`, `tracks` with a `trail` each),
-and the JPEG of that very frame.
+and the JPEG of that very frame. A client that answers each picture with any text message is never sent more than two
+ahead of its answers, so that a slow line never lags.
 """
 
 _DOCS_PAGE = """<!doctype html>
@@ -67,22 +68,35 @@ def serve_documentation(app: FastAPI) -> None:
 
 
 def serve_console(app: FastAPI, web: Path) -> None:
-    """The files of the built console, each at its own path, so that a wrong path is still answered with a problem."""
-    index = web / "index.html"
+    """The files of the console, each at its own path, so that a wrong path is still answered with a problem. They are
+    looked for when asked for: a console that is built while the service runs is there at once."""
 
     @app.get("/", include_in_schema=False)
     async def console() -> Response:
-        return FileResponse(index) if index.is_file() else HTMLResponse(_NO_CONSOLE, 503)
+        index = web / "index.html"
+        return FileResponse(index, headers=_ASK_AGAIN) if index.is_file() else HTMLResponse(_NO_CONSOLE, 503)
 
-    for entry in sorted(web.iterdir()) if web.is_dir() else ():
-        if entry.is_dir():
-            app.mount(f"/{entry.name}", StaticFiles(directory=entry))
-        elif entry != index:
-            app.add_api_route(f"/{entry.name}", _file(entry), include_in_schema=False)
+    @app.get("/favicon.svg", include_in_schema=False)
+    async def icon() -> Response:
+        path = web / "favicon.svg"
+        if not path.is_file():
+            raise HTTPException(404)
+        return FileResponse(path, headers=_ASK_AGAIN)
+
+    app.mount("/assets", _Assets(directory=web / "assets", check_dir=False))
 
 
-def _file(path: Path) -> Callable[[], Awaitable[Response]]:
-    async def answer() -> Response:
-        return FileResponse(path)
+_ASK_AGAIN = {"Cache-Control": "no-cache"}  # kept, but asked for by ETag each time: an update shows at once
+_FOR_EVER = "public, max-age=31536000, immutable"
 
-    return answer
+
+class _Assets(StaticFiles):
+    """Files whose names hold a hash of what is in them."""
+
+    async def check_config(self) -> None:
+        """The folder may come later; until then there are no files in it."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        response = super().file_response(*args, **named)
+        response.headers["Cache-Control"] = _FOR_EVER
+        return response

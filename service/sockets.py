@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -107,7 +107,7 @@ class FramesChannel:
         self._protocol.write_frames(batch.frames)
 
     async def closed(self) -> None:
-        await _ignore_until_gone(self._websocket)
+        await _listen_until_gone(self._websocket)
 
 
 class AsgiChannel:
@@ -152,9 +152,15 @@ def open_channel(websocket: WebSocket) -> Channel:
     return FramesChannel(websocket, protocol) if protocol is not None else AsgiChannel(websocket)
 
 
-async def until_gone(websocket: WebSocket, sending: Coroutine[Any, Any, None]) -> None:
-    """Run `sending` until it ends or the client leaves, whichever is first."""
-    tasks = [asyncio.create_task(sending), asyncio.create_task(_ignore_until_gone(websocket))]
+def _ignore() -> None:
+    """What a client says that is not asked anything."""
+
+
+async def until_gone(
+    websocket: WebSocket, sending: Coroutine[Any, Any, None], heard: Callable[[], None] = _ignore
+) -> None:
+    """Run `sending` until it ends or the client leaves, whichever is first; `heard` is called for each message."""
+    tasks = [asyncio.create_task(sending), asyncio.create_task(_listen_until_gone(websocket, heard))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -163,6 +169,6 @@ async def until_gone(websocket: WebSocket, sending: Coroutine[Any, Any, None]) -
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ignore_until_gone(websocket: WebSocket) -> None:
+async def _listen_until_gone(websocket: WebSocket, heard: Callable[[], None] = _ignore) -> None:
     while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
+        heard()

@@ -1,8 +1,8 @@
 """What happened, kept: tracks, their points and detections in SQLite, and the numbers no track may use again.
 
 One thread writes, in groups: everything the bus delivered within 200 ms is one transaction (WAL, `synchronous=FULL`),
-so that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their own,
-see the last commit and never wait for the writer.
+so that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their
+own, see the last commit and never wait for the writer.
 
 Bounds, each with its policy:
 

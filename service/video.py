@@ -27,7 +27,9 @@
       ]
     }
 
-A watcher that reads slowly is sent the newest picture when it is ready for one, and nobody else notices. A picture is
+A watcher that reads slowly is sent the newest picture when it is ready for one, and nobody else notices. What lies in
+the buffers between counts as read, though, and may be seconds old on a slow line: a watcher that answers each picture
+with any text message is never sent more than two ahead of its answers (`Window`). A picture is
 encoded once for all its watchers, and not at all while nobody watches. While the camera delivers no frames, no message
 comes; its state is told by the topic `sensors` of `/api/v1/ws`. An unknown sensor is answered with status 404 in place
 of the upgrade.
@@ -38,7 +40,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,8 +49,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.types import Detections, Frame
+from models.types import Detections
 from service.live import Latest, LiveState
+from service.overlay import draw
 from service.schemas import Json, best_class, class_names, rfc3339, rounded
 from service.types import CameraUpdate, Message, TracksEnded, public_track_id
 from tracking.types import ImageTrack
@@ -91,6 +94,37 @@ class Picture:
     def message(self) -> bytes:
         """As the video socket sends it."""
         return struct.pack("<I", len(self.header)) + self.header + self.jpeg
+
+
+class Window:
+    """How many pictures may be on their way to one watcher: any number until it first says that one has come, from then
+    on `size`. Two keep the line busy while an answer is under way."""
+
+    def __init__(self, size: int = 2) -> None:
+        self._size = size
+        self._under_way = 0
+        self._answers = False
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def sent(self) -> None:
+        self._under_way += 1
+        self._update()
+
+    def came(self) -> None:
+        """The watcher has answered one picture."""
+        self._answers = True
+        self._under_way = max(0, self._under_way - 1)
+        self._update()
+
+    async def room(self) -> None:
+        await self._room.wait()
+
+    def _update(self) -> None:
+        if self._answers and self._under_way >= self._size:
+            self._room.clear()
+        else:
+            self._room.set()
 
 
 class Trails:
@@ -224,7 +258,8 @@ def encode_jpeg(latest: Latest, settings: VideoSettings, detections: list[Json] 
     scale = min(1.0, settings.max_side / max(frame.pixels.shape[:2]))
     pixels = _scaled(frame.pixels, scale)
     if detections is not None:
-        pixels = _drawn(pixels, scale, frame, latest.update.tracks.tracks, detections)
+        boxes = [found["box"] for found in detections]
+        pixels = draw(_with_channels(pixels), latest.update.tracks, scale=scale, detections=boxes)
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
     return bytes(jpeg)
 
@@ -237,33 +272,9 @@ def _scaled(pixels: Pixels, scale: float) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-#: BGR, the same order of states as in the console: white detections, amber doubt, green sure, grey coasting.
-_COLOURS = {"tentative": (60, 190, 255), "confirmed": (90, 220, 90), "coasting": (170, 170, 170)}
-_DETECTION_COLOUR = (255, 255, 255)
-
-
-def _drawn(
-    pixels: Pixels, scale: float, frame: Frame, tracks: tuple[ImageTrack, ...], detections: list[Json]
-) -> Pixels:
-    """A copy in colour with detections as thin boxes, tracks as named ones."""
-    grey = pixels.ndim == 2 or pixels.shape[2] == 1
-    canvas = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels.copy()
-    for found in detections:
-        _box(canvas, scale, found["box"], _DETECTION_COLOUR)
-    for track in tracks:
-        colour = _COLOURS.get(track.status.value, _DETECTION_COLOUR)
-        left, top = _box(canvas, scale, track.box, colour)
-        name = best_class(track.class_probabilities)
-        label = f"{public_track_id(frame.sensor_id, track.track_id)} {name} {track.score:.2f}"
-        cv2.putText(canvas, label, (left, max(10, top - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-    return canvas
-
-
-def _box(canvas: Pixels, scale: float, box: Sequence[float], colour: tuple[int, int, int]) -> tuple[int, int]:
-    """Draw a box given in pixels of the full-size frame; its left top corner on the canvas."""
-    x, y, width, height = (round(each * scale) for each in box)
-    cv2.rectangle(canvas, (x, y), (x + width, y + height), colour, 1)
-    return x, y
+def _with_channels(pixels: Pixels) -> Pixels:
+    """[H, W, C] also where OpenCV dropped a lone channel."""
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
 def _centre(track: ImageTrack) -> tuple[float, float]:

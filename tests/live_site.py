@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from models.types import Band
 from service.api import server
@@ -63,6 +64,11 @@ class Thresholds:
 
     def thresholds(self, band: Band) -> Mapping[str, float]:
         return {"drone": 0.5, "bird": 0.5}
+
+
+def local_client(app: FastAPI, *, raise_server_exceptions: bool = True) -> TestClient:
+    """A client that names this machine, as a browser on it does."""
+    return TestClient(app, headers={"Host": "127.0.0.1:8000"}, raise_server_exceptions=raise_server_exceptions)
 
 
 @contextmanager

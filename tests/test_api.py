@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from camera_updates import frame_time, image_track, update
 from fastapi import Request
-from live_site import LiveSite, served
-from starlette.testclient import TestClient
+from live_site import LiveSite, local_client, served
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from service import rest, schemas
 from service.api import create_app, readiness
@@ -31,7 +31,7 @@ def site(tmp_path: Path) -> Iterator[LiveSite]:
 
 @pytest.fixture
 def client(site: LiveSite) -> Iterator[TestClient]:
-    with TestClient(create_app(site), raise_server_exceptions=False) as client:
+    with local_client(create_app(site), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -177,7 +177,7 @@ def test_a_fault_a_broken_store_and_a_large_body_are_problems_too(site: LiveSite
         await request.body()
         raise RuntimeError("rtsp://user:hunter2@camera.local")
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with local_client(app, raise_server_exceptions=False) as client:
         broken = client.post("/fault")
         assert (broken.status_code, broken.headers["content-type"]) == (500, "application/problem+json")
         assert "hunter2" not in broken.text
@@ -303,6 +303,39 @@ def test_pages_load_nothing_from_elsewhere_and_say_so(client: TestClient) -> Non
         assert asset in page.text
         assert client.get(asset).status_code == 200
     assert client.get("/api/v1/tracks").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
+def test_names_of_this_machine_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1].evil.example"]
+)
+def test_a_foreign_name_that_leads_here_is_refused(client: TestClient, host: str) -> None:
+    answer = client.get("/api/v1/tracks", headers={"Host": host})
+    assert (answer.status_code, answer.headers["content-type"]) == (421, "application/problem+json")
+    assert "http://127.0.0.1" in answer.json()["detail"]
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect("/api/v1/ws", headers={"Host": host}),
+    ):
+        pass
+    assert refused.value.status_code == 421
+
+
+def test_a_console_built_later_is_there_and_its_files_are_kept_by_their_names(site: LiveSite, tmp_path: Path) -> None:
+    with local_client(create_app(site, web=tmp_path / "dist")) as client:
+        assert client.get("/").status_code == 503
+        assert client.get("/assets/index-1.js").headers["content-type"] == "application/problem+json"
+        (tmp_path / "dist" / "assets").mkdir(parents=True)
+        (tmp_path / "dist" / "index.html").write_text("console")
+        (tmp_path / "dist" / "assets" / "index-1.js").write_text("code")
+        page, script = client.get("/"), client.get("/assets/index-1.js")
+        assert (page.text, page.headers["cache-control"]) == ("console", "no-cache")
+        assert (script.text, "immutable" in script.headers["cache-control"]) == ("code", True)
+        assert client.get("/assets/index-2.js").status_code == 404
 
 
 @pytest.mark.browser

@@ -17,8 +17,8 @@ import pytest
 from camera_updates import frame_time, image_track, update
 from hypothesis import given
 from hypothesis import strategies as st
-from live_site import LiveSite, served
-from starlette.testclient import TestClient, WebSocketDenialResponse
+from live_site import LiveSite, local_client, served
+from starlette.testclient import WebSocketDenialResponse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
@@ -210,7 +210,7 @@ def test_real_clients_get_a_snapshot_and_then_the_same_messages(site: LiveSite) 
 
 def test_the_application_says_the_same_through_plain_asgi(site: LiveSite) -> None:
     site.online("cam")
-    with TestClient(create_app(site)) as client, client.websocket_connect("/api/v1/ws") as socket_:
+    with local_client(create_app(site)) as client, client.websocket_connect("/api/v1/ws") as socket_:
         assert socket_.receive_json().keys() == {"type", "seq", "tracks", "sensors", "alerts"}
         site.play(update("cam", 0, [image_track(1)]))
         assert socket_.receive_json()["data"]["id"] == "cam-1"
@@ -247,7 +247,7 @@ def test_one_that_stops_reading_delays_nobody_and_is_told_when_it_reads_again(si
 )
 def test_a_refused_upgrade_is_a_problem(site: LiveSite, path: str, headers: Json, status: int, says: str) -> None:
     with (
-        TestClient(create_app(site)) as client,
+        local_client(create_app(site)) as client,
         pytest.raises(WebSocketDenialResponse) as refused,
         client.websocket_connect(path, headers=headers),
     ):
@@ -289,7 +289,7 @@ def unpacked(message: bytes) -> tuple[Json, np.ndarray[Any, Any]]:
 
 
 def test_the_video_socket_sends_a_frame_with_what_was_found_in_that_very_frame(site: LiveSite) -> None:
-    with TestClient(create_app(site)) as client, client.websocket_connect("/api/v1/ws/video?sensor=cam") as watcher:
+    with local_client(create_app(site)) as client, client.websocket_connect("/api/v1/ws/video?sensor=cam") as watcher:
         for n in range(0, 40, 10):
             found = [("drone", 0.9), ("bird", 0.3)]
             site.play(update("cam", n, [image_track(1, age=n, x=10.0 + n)], found=found))
@@ -301,6 +301,23 @@ def test_the_video_socket_sends_a_frame_with_what_was_found_in_that_very_frame(s
         assert header["tracks"][0]["trail"] == [[14.0 + each, 23.0] for each in range(0, 40, 10)]
         assert (header["sensor"], header["sequence"], header["time"]) == ("cam", 30, schemas.rfc3339(frame_time(30)))
         assert (header["width"], header["height"]) == (64, 48)
+
+
+def test_a_watcher_that_answers_is_never_sent_more_than_two_pictures_ahead(site: LiveSite) -> None:
+    with local_client(create_app(site)) as client, client.websocket_connect("/api/v1/ws/video?sensor=cam") as watcher:
+
+        def sequence_after(sequence: int) -> int:
+            site.play(update("cam", sequence))
+            return int(unpacked(watcher.receive_bytes())[0]["sequence"])
+
+        assert [sequence_after(n) for n in range(0, 40, 10)] == [0, 10, 20, 30]  # one that does not is sent all
+        for _ in range(4):
+            watcher.send_text("came")
+        assert [sequence_after(40), sequence_after(50)] == [40, 50]
+        site.play(update("cam", 60))
+        site.play(update("cam", 70))
+        watcher.send_text("came")
+        assert unpacked(watcher.receive_bytes())[0]["sequence"] == 70
 
 
 def test_watchers_share_one_encoding_and_none_is_made_unwatched(
@@ -315,7 +332,7 @@ def test_watchers_share_one_encoding_and_none_is_made_unwatched(
 
     monkeypatch.setattr(video, "encode_jpeg", counting)
     app = create_app(site, video_settings=VideoSettings(max_watchers=2))
-    with TestClient(app) as client:
+    with local_client(app) as client:
         site.play(update("cam", 1))
         address = "/api/v1/ws/video?sensor=cam"
         with client.websocket_connect(address) as one, client.websocket_connect(address) as two:
@@ -340,7 +357,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_a_large_frame_is_made_smaller_and_its_boxes_stay_in_its_own_pixels(site: LiveSite) -> None:
     app = create_app(site, video_settings=VideoSettings(max_side=32))
-    with TestClient(app) as client, client.websocket_connect("/api/v1/ws/video?sensor=cam") as watcher:
+    with local_client(app) as client, client.websocket_connect("/api/v1/ws/video?sensor=cam") as watcher:
         site.play(update("cam", 0, [image_track(1)]))
         header, picture = unpacked(watcher.receive_bytes())
     assert picture.shape == (24, 32)

@@ -24,8 +24,8 @@ from tracking.types import Status
 class Recorder:
     """A store with a bus before it."""
 
-    def __init__(self, path: Path, **settings: int) -> None:
-        self.store = Store(path, **settings)
+    def __init__(self, path: Path, **settings: float) -> None:
+        self.store = Store(path, **settings)  # type: ignore[arg-type]
         self.bus = Bus(lambda: 0)
         self.subscription = self.bus.subscribe("store", capacity=10_000, full=Full.REFUSE_NEWEST)
         self.store.follow(self.subscription)
@@ -58,6 +58,13 @@ def all_pages(ask: Callable[[Filter], list[object]], narrow: Filter) -> list[obj
         rows += page
         narrow = replace(narrow, after=page[-1].key)  # type: ignore[attr-defined]
     return rows
+
+
+def test_faint_detections_are_not_kept(path: Path) -> None:
+    recorder = Recorder(path, min_score=0.25)
+    recorder.publish(update("cam", 0, found=[("drone", 0.9), ("bird", 0.25), ("bird", 0.2)]))
+    assert [round(each.score, 2) for each in recorder.store.detections(Filter())] == [0.25, 0.9]
+    recorder.close()
 
 
 def test_tracks_and_their_history_come_back_as_they_were(recorder: Recorder) -> None:

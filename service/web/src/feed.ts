@@ -29,7 +29,7 @@ export class Feed {
   private readonly socket: Socket;
 
   constructor(readonly sensor: string) {
-    this.socket = new Socket(() => videoAddress(sensor), { bytes: (bytes) => this.take(readPicture(bytes)) });
+    this.socket = new Socket(() => videoAddress(sensor), { bytes: (bytes) => this.receive(bytes) });
   }
 
   /** Call `changed` after each new picture; gives back what ends that. */
@@ -42,6 +42,12 @@ export class Feed {
     this.socket.stop();
     this.shown?.bitmap.close();
     this.shown = undefined;
+  }
+
+  /** Answered at once: the service sends at most two pictures ahead, so that nothing old queues on a slow line. */
+  private receive(bytes: ArrayBuffer): void {
+    this.socket.say("came");
+    this.take(readPicture(bytes));
   }
 
   /** While one picture is being decoded only the newest waits: a slow console skips, it never lags. */

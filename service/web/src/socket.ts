@@ -30,6 +30,11 @@ export class Socket {
     this.socket?.close();
   }
 
+  /** Say something to the service; nothing when the connection is gone by now. */
+  say(text: string): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(text);
+  }
+
   /** Give up a connection that has gone silent; a new one is tried at once. */
   restart(): void {
     const socket = this.socket;
