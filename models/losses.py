@@ -69,9 +69,9 @@ def assign(
     owner = torch.where(best >= 0, owner, -1)
     won = chosen & (torch.arange(iou.shape[1], device=iou.device)[None, :, None] == owner[:, None, :])
     metric = metric * won
-    # TOOD lets the best cell learn its IoU and the others much less. Here the best learns 1 and the others their share of
-    # its IoU: how a clip's boxes are padded was its annotator's choice, which nobody can know from the picture, and a
-    # score that waits for it, or for which of many good cells is best, doubts plain drones.
+    # TOOD lets the best cell learn its IoU and the others much less. Here the best learns 1 and the others their share
+    # of its IoU: how a clip's boxes are padded was its annotator's choice, which nobody can know from the picture, and
+    # a score that waits for it, or for which of many good cells is best, doubts plain drones.
     best_metric = metric.amax(2, keepdim=True).clamp(min=1e-12)
     return owner, (metric / best_metric).pow(0.25).amax(1)
 
