@@ -16,7 +16,6 @@ the detector's own time, outside at most 5 % of a frame's CPU.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -139,7 +138,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         http = api.server(api.create_app(pipeline), "127.0.0.1", port)
-        loop = threading.Thread(target=lambda: asyncio.run(http.serve([listener])), name="loop")
+        loop = threading.Thread(target=lambda: http.run([listener]), name="loop")
         loop.start()
         time.sleep(options.warm)
         before = read(pipeline, scrape(port))
