@@ -5,7 +5,7 @@
 
 FOLDER holds `CLIP.jsonl` of `deeplomatics track --output`; `--degraded` makes detections from the labels instead. The
 peers get the detections whose best class is the wanted one, and of each the best threshold on the very split scored
-counts (an advantage to them); ours runs once with its defaults.
+counts (an advantage to them); ours runs once, with its defaults and the detector's thresholds chosen on `val`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from benchmarks.tracker_scenes import FPS, degraded
 from models.halmstad import Clip as LabelledClip
 from models.halmstad import load_clips
 from models.types import CLASSES, Detections
-from service.evaluate_tracker import read_looks, tracked, truth_rows
+from service.evaluate_tracker import Recording, read_recording, tracked, truth_rows
 from tracking.evaluate import Clip, Scores, score
+from tracking.settings import TrackerSettings
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -68,9 +69,9 @@ def best_of_each(scored: dict[str, Scores]) -> dict[str, Scores]:
     return {label: scored[label] for label in best.values()}
 
 
-def compare(labelled: Sequence[LabelledClip], looks: Sequence[Sequence[Detections]], label: str) -> dict[str, Scores]:
-    pairs = list(zip(labelled, looks, strict=True))
-    answers = tracker_peers.run([as_scene(each, label) for each in looks], peers())
+def compare(labelled: Sequence[LabelledClip], recordings: Sequence[Recording], label: str) -> dict[str, Scores]:
+    pairs = list(zip(labelled, recordings, strict=True))
+    answers = tracker_peers.run([as_scene(each.looks[: clip.labelled_frames], label) for clip, each in pairs], peers())
     scored = {
         name: score([peer_clip(clip, label, answer) for clip, answer in zip(labelled, of_peer, strict=True)])
         for name, of_peer in answers.items()
@@ -100,13 +101,13 @@ def main() -> None:
     report = {}
     for band in ("infrared", "visible"):
         labelled = [c for c in load_clips(options.data, band, options.split) if CLASSES[c.label] == options.label]
-        looks = [
-            degraded(clip, seed=1)
+        recordings = [
+            Recording(degraded(clip, seed=1), TrackerSettings())
             if options.degraded
-            else read_looks(options.recordings / f"{clip.name}.jsonl")[: clip.labelled_frames]
+            else read_recording(options.recordings / f"{clip.name}.jsonl")
             for clip in labelled
         ]
-        scored = compare(labelled, looks, options.label)
+        scored = compare(labelled, recordings, options.label)
         show(band, scored)
         report[band] = {name: scores.as_dict() for name, scores in scored.items()}
     if options.json:

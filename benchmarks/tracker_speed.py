@@ -58,6 +58,19 @@ def measure(objects: int, frames: int, repeats: int) -> dict[str, float]:
     return best
 
 
+def conclusions(best: dict[str, float]) -> list[str]:
+    """The bars of the project, and how compiled packages compare, in words."""
+    packages = {label: ms for label, ms in best.items() if label not in ("ours", "SORT on filterpy")}
+    python = min((label for label in packages if "(Rust)" not in label), key=packages.__getitem__)
+    rust = min((label for label in packages if "(Rust)" in label), key=packages.__getitem__)
+    sort, ours = best["SORT on filterpy"], best["ours"]
+    return [
+        f"ours takes 1/{sort / ours:.1f} of SORT on filterpy (bar 1/40)",
+        f"ours takes 1/{packages[python] / ours:.1f} of the fastest Python package, {python} (bar 1/4)",
+        f"ours takes {ours / packages[rust]:.1f} times as long as the fastest compiled package, {rust}",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=100)
@@ -69,6 +82,8 @@ def main() -> None:
     print(f"{'tracker':<30}{'ms a look':>10}{'times ours':>12}")
     for label, ms in sorted(best.items(), key=lambda item: item[1]):
         print(f"{label:<30}{ms:>10.3f}{ms / best['ours']:>12.1f}")
+    for sentence in conclusions(best):
+        print(sentence)
     if options.json:
         report = {"objects": options.objects, "frames": options.frames, "cpus": os.cpu_count(), "ms_a_look": best}
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import orjson
@@ -22,6 +22,13 @@ from tracking.settings import TrackerSettings
 from tracking.types import ImageTracks, Status
 
 SHOWN = (Status.CONFIRMED, Status.COASTING)
+
+
+class Recording(NamedTuple):
+    """Detections of every frame, and the settings that suit the detector they come from."""
+
+    looks: list[Detections]
+    settings: TrackerSettings
 
 
 class RecordingError(Exception):
@@ -43,6 +50,7 @@ def evaluate(
         data: folder of the labelled recordings.
         split: train, val or test.
         recordings: folder of `CLIP.jsonl`.
+        settings: of the tracker; None: the defaults with the thresholds that each recording names.
 
     Returns:
         {"infrared": {"hota": …, "idf1": …, …}, "visible": {…}, "all": {…}}, see `tracking.evaluate.Scores`.
@@ -60,13 +68,13 @@ def _clips(
     data: Path, split: str, recordings: Path, band: Band, label: str, settings: TrackerSettings | None
 ) -> list[Clip]:
     labelled = (clip for clip in load_clips(data, band, split) if CLASSES[clip.label] == label)
-    return [tracked(clip, read_looks(recordings / f"{clip.name}.jsonl"), label, settings) for clip in labelled]
+    return [tracked(clip, read_recording(recordings / f"{clip.name}.jsonl"), label, settings) for clip in labelled]
 
 
-def tracked(labelled: LabelledClip, looks: Sequence[Detections], label: str, settings: TrackerSettings | None) -> Clip:
+def tracked(labelled: LabelledClip, recording: Recording, label: str, settings: TrackerSettings | None) -> Clip:
     """The labelled frames of a clip with what the tracker shows of class `label`."""
-    tracker = ImageTracker(settings)
-    shown = [shown_rows(tracker.step(look), label) for look in looks[: labelled.labelled_frames]]
+    tracker = ImageTracker(settings or recording.settings)
+    shown = [shown_rows(tracker.step(look), label) for look in recording.looks[: labelled.labelled_frames]]
     return Clip(labelled.name, 30.0, truth_rows(labelled, label)[: len(shown)], shown)
 
 
@@ -90,8 +98,8 @@ def shown_rows(tracks: ImageTracks, label: str) -> list[Row]:
     ]
 
 
-def read_looks(path: Path) -> list[Detections]:
-    """Detections of every frame from a file of `track --output`.
+def read_recording(path: Path) -> Recording:
+    """What a file of `track --output` holds.
 
     Raises:
         RecordingError: the file is missing or is not one.
@@ -100,7 +108,8 @@ def read_looks(path: Path) -> list[Detections]:
         raise RecordingError(f"{path} is missing: write it with deeplomatics track CLIP.mp4 --output {path.name}")
     try:
         header, *frames = [orjson.loads(line) for line in path.read_bytes().splitlines()]
-        return [_look(header, frame) for frame in frames if frame["type"] == "frame"]
+        looks = [_look(header, frame) for frame in frames if frame["type"] == "frame"]
+        return Recording(looks, TrackerSettings.at(header.get("thresholds", {})))
     except (ValueError, KeyError, TypeError) as error:
         raise RecordingError(f"{path} is no output of deeplomatics track: {error}") from error
 

@@ -28,6 +28,7 @@ class Header:
     Attributes:
         t0: UTC seconds of its first frame; 0.0 when the recording does not say.
         model, model_sha256: of the detector; None where the detections are someone else's.
+        thresholds: operating score per class, with which the tracker ran; it has its own for classes not named.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Header:
     t0: float
     model: str | None
     model_sha256: str | None
+    thresholds: dict[str, float]
     version: str
 
 

@@ -41,6 +41,7 @@ from service.monitor import Monitor
 from service.settings import Settings
 from service.store import Store, path_of
 from tracking.image_tracker import ImageTracker
+from tracking.settings import TrackerSettings
 
 STORE_CAPACITY = 8192  # updates: two minutes of two cameras at 30 frames a second while the disk does not answer
 JOIN_S = 1.5  # for the frames that the cameras have in hand when the service stops
@@ -104,11 +105,12 @@ class Pipeline:
         self.stop()
 
     def _camera(self, config: CameraConfig) -> Camera:
+        tracking = TrackerSettings.at(self.detectors.thresholds(config.spectrum))
         return Camera(
             config.id,
             self._make_capture(config, self.clock),
             make_detector=lambda: self.detectors.get(config.spectrum),
-            make_tracker=lambda first_id: ImageTracker(first_id=first_id),
+            make_tracker=lambda first_id: ImageTracker(tracking, first_id=first_id),
             first_id=self.store.first_id(config.id),
             live=self.live,
             bus=self.bus,

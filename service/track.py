@@ -24,6 +24,7 @@ from service.partial import STANDARD_OUTPUT, partial_name, written
 from service.settings import DetectorSettings
 from service.stage import TrackerStage
 from tracking.image_tracker import ImageTracker
+from tracking.settings import TrackerSettings
 
 SENSOR_ID = "camera"
 
@@ -187,6 +188,7 @@ def _open(
         t0=first.time_ns / 1e9,
         model=found.name,
         model_sha256=found.sha256,
+        thresholds=found.thresholds | request.detector.thresholds,
         version=version("deeplomatics"),
     )
     return Recording(header, source.info.frames, looks)
@@ -203,13 +205,15 @@ def _open_detections(address: SourceAddress, request: Request) -> Recording:
         t0=0.0,
         model=None,
         model_sha256=None,
+        thresholds=request.detector.thresholds,
         version=version("deeplomatics"),
     )
     return Recording(header, file.frames, (Look(None, each) for each in file.detections(SENSOR_ID)))
 
 
 def _run(recording: Recording, writers: Sequence[Writer], progress: Progress) -> None:
-    tracker = TrackerStage(lambda first_id: ImageTracker(first_id=first_id))
+    settings = TrackerSettings.at(recording.header.thresholds)
+    tracker = TrackerStage(lambda first_id: ImageTracker(settings, first_id=first_id))
     start_ns: int | None = None
     for writer in writers:
         writer.begin(recording.header)

@@ -55,6 +55,27 @@ def after_look(belief: Existence, p_detection: Array, ratio: Array) -> Existence
     return Existence(weighed / normaliser, belief.hidden / normaliser)
 
 
+def evidence(place: Array, odds: Array, since_s: Array, *, clutter_s: float, independent_s: float) -> Array:
+    """How many times likelier an assigned detection is from the object than clutter, [N], given the one before it.
+
+    Looks follow each other closer than the world changes. What was taken for an object a moment ago, the top of a tree,
+    is so taken again in the same place and with much the same score: being there again tells nothing, and what the
+    score tells is told once, not once a look. So clutter is either new, anywhere in the picture, or still there:
+
+        place / ((1 - still) + still · place) · ((1 - fresh) + fresh · odds)
+
+    Args:
+        place: how many times likelier its place and size are from the object than from new clutter.
+        odds: the same for its score.
+        since_s: time since the track's last detection, s.
+        clutter_s: still = 1 / (1 + since / clutter_s): clutter of many kinds, with many lengths of stay.
+        independent_s: fresh = since / independent_s, 1 at most.
+    """
+    still = clutter_s / (clutter_s + since_s)
+    fresh = np.minimum(since_s / independent_s, 1.0)
+    return np.asarray(place / (1.0 + still * (place - 1.0)) * (1.0 + fresh * (odds - 1.0)))
+
+
 def gain(belief: Existence, p_detection: Array) -> Array:
     """g so that the scene is 1 + g · ratio times likelier with a detection assigned to the track than with it missed.
 

@@ -29,7 +29,7 @@ from tracking.elementary import exp
 from tracking.existence import Existence
 from tracking.kalman import Gaussian
 from tracking.measurements import Measurements, Reason, admissible
-from tracking.settings import TrackerSettings
+from tracking.settings import SCORE_FLOOR, TrackerSettings
 from tracking.table import SnapshotError, Table
 from tracking.types import ImageTracks, Status
 from tracking.views import image_tracks
@@ -41,8 +41,7 @@ Index = NDArray[np.intp]
 SNAPSHOT_VERSION = 1
 SMALLEST_PX = 1.0  # no filtered box shrinks below a pixel
 NONE = -1
-SCORE_FLOOR = 0.02  # scores are believed no further
-DELETED = lifecycle.CODE[Status.DELETED]
+TENTATIVE, DELETED = lifecycle.CODE[Status.TENTATIVE], lifecycle.CODE[Status.DELETED]
 _SMALLEST = np.array([[-math.inf], [-math.inf], [SMALLEST_PX], [SMALLEST_PX]])
 
 
@@ -67,12 +66,12 @@ class Match(NamedTuple):
 
     Attributes:
         measurement: [N] into the measurements, NONE where there is none.
-        ratio: [N] how many times likelier that measurement is from the object than clutter; 0 where there is none.
+        place: [N] how many times likelier its place is from the object than clutter; 0 where there is none.
         taken: [M] measurements that a track took.
     """
 
     measurement: Index
-    ratio: Array
+    place: Array
     taken: Bools
 
     @property
@@ -114,7 +113,7 @@ class ImageTracker:
         Raises:
             ValueError: the arrays of `look` do not fit each other.
         """
-        measured, rejected = admissible(look, self.settings.score_low, self.settings.max_detections)
+        measured, rejected = admissible(look, self.settings)
         ended = self._ended_by_clock(look.time_ns)
         if self._time_ns is not None and look.time_ns <= self._time_ns:
             self._rejected[Reason.LATE] += 1
@@ -144,7 +143,7 @@ class ImageTracker:
         """Everything the next steps depend on; the same state gives the same bytes."""
         header = {
             "version": SNAPSHOT_VERSION,
-            "settings": self.settings.model_dump(),
+            "settings": self.settings.model_dump(mode="json"),
             "next_id": self._next_id,
             "time_ns": self._time_ns,
             "rejected": self._rejected,
@@ -160,7 +159,7 @@ class ImageTracker:
         """
         head, _, body = data.partition(b"\n")
         header = _header(head)
-        if header["settings"] != self.settings.model_dump():
+        if header["settings"] != self.settings.model_dump(mode="json"):
             raise SnapshotError("Snapshot was made with other tracker settings: start afresh, or with those settings")
         self._table = Table.from_bytes(body, header["tracks"])
         self._next_id = max(self._next_id, header["next_id"])
@@ -222,12 +221,12 @@ def associated(table: Table, hope: Expected, measured: Measurements, settings: T
     """Strong measurements with all tracks, then weak ones with the tracks that are left."""
     match = Match(
         measurement=np.full(len(table.id), NONE, dtype=np.intp),
-        ratio=np.zeros(len(table.id)),
+        place=np.zeros(len(table.id)),
         taken=np.zeros(len(measured.score), dtype=np.bool_),
     )
     prior = existence.gain(table.belief, hope.p_detection)
-    odds = score_odds(measured.score, settings)
-    strong = measured.score >= settings.score_high
+    odds = score_odds(measured)
+    strong = measured.score >= measured.threshold
     for stage in (strong, ~strong):
         (free,), (offered,) = (~match.seen).nonzero(), stage.nonzero()
         if len(free) == 0 or len(offered) == 0:
@@ -235,10 +234,10 @@ def associated(table: Table, hope: Expected, measured: Measurements, settings: T
         value, variance = hope.value.take(free, axis=1), hope.variance.take(free, axis=1)
         i, j, distance = assignment.gated_pairs(value, variance, measured.box.take(offered, axis=1), settings.gate)
         i, j = free.take(i), offered.take(j)
-        ratio = hope.peak.take(i) * heavy_tail(distance) * odds.take(j)
-        chosen = assignment.assign(i, j, 1.0 + prior.take(i) * ratio)
+        place = hope.peak.take(i) * heavy_tail(distance)
+        chosen = assignment.assign(i, j, 1.0 + prior.take(i) * place * odds.take(j))
         i, j = i[chosen], j[chosen]
-        match.measurement[i], match.ratio[i], match.taken[j] = j, ratio[chosen], True
+        match.measurement[i], match.place[i], match.taken[j] = j, place[chosen], True
     return match
 
 
@@ -248,18 +247,32 @@ def updated(
     """Tracks after the look: place, existence and class."""
     seen = match.seen
     if not len(measured.score):
-        return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.ratio))
+        return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.place))
     at = match.measurement  # NONE points to the last measurement, whose values `seen` then masks
     state = kalman.update(table.state, measured.box.take(at, axis=1), hope.noise, seen)
     since_s = (time_ns - table.seen_ns) * 1e-9
     weight = np.where(seen, np.minimum(since_s / settings.class_independent_s, 1.0), 0.0)
     evidence = classification.likelihood(measured.class_scores.take(at, axis=1))
+    ratio = doubted(table.status, match.place, score_odds(measured).take(at), since_s, settings)
     return table._replace(
         seen_ns=np.where(seen, time_ns, table.seen_ns),
         state=not_smaller_than_a_pixel(state),
-        belief=existence.after_look(table.belief, hope.p_detection, match.ratio),
+        belief=existence.after_look(table.belief, hope.p_detection, ratio),
         classes=classification.update(table.classes, evidence, weight),
     )
+
+
+def doubted(status: NDArray[np.int8], place: Array, odds: Array, since_s: Array, settings: TrackerSettings) -> Array:
+    """How many times likelier each detection is from the object than clutter, [N].
+
+    A tentative track has to show that it is more than clutter that stays in its place. A confirmed one has shown it.
+    """
+    ratio = place * odds
+    (at,) = (status == TENTATIVE).nonzero()
+    ratio[at] = existence.evidence(
+        place[at], odds[at], since_s[at], clutter_s=settings.clutter_s, independent_s=settings.score_independent_s
+    )
+    return ratio
 
 
 def advanced(table: Table, seen: Bools, look: Detections, settings: TrackerSettings) -> Table:
@@ -273,7 +286,7 @@ def advanced(table: Table, seen: Bools, look: Detections, settings: TrackerSetti
 
 def birthplaces(measured: Measurements, taken: Bools, settings: TrackerSettings) -> Index:
     """Strong measurements that no track explains, best first; equal scores are ordered by place."""
-    (places,) = (~taken & (measured.score >= settings.score_high)).nonzero()
+    (places,) = (~taken & (measured.score >= measured.threshold)).nonzero()
     if len(places) == 0:
         return places
     covered = overlap(measured.box[:, places, None], measured.box[:, None, taken]) > settings.birth_overlap
@@ -289,7 +302,7 @@ def newborn(measured: Measurements, time_ns: int, first_id: int, settings: Track
         return Table.empty()
     box_area = area(measured.box)
     prior = settings.existence_at_birth / (1.0 - settings.existence_at_birth)
-    odds = prior * score_odds(measured.score, settings)
+    odds = prior * score_odds(measured)
     unknown = np.full((len(CLASSES), count), classification.UNKNOWN)
     evidence = classification.likelihood(measured.class_scores)
     return Table(
@@ -331,10 +344,10 @@ def measurement_noise(box_area: Array, settings: TrackerSettings) -> Array:
     return box_area * relative + settings.pixel_sigma * settings.pixel_sigma
 
 
-def score_odds(score: Array, settings: TrackerSettings) -> Array:
-    """How many times likelier a detection of this score is true than false; 1 at `score_even`."""
-    s = np.minimum(np.maximum(score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
-    return s / (1.0 - s) * ((1.0 - settings.score_even) / settings.score_even)
+def score_odds(measured: Measurements) -> Array:
+    """How many times likelier detections of such scores are true than false, [M]; 1 at the threshold."""
+    s = np.minimum(np.maximum(measured.score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
+    return s / (1.0 - s) * ((1.0 - measured.threshold) / measured.threshold)
 
 
 def peak_over_clutter(variance: Array, box_area: Array, area_per_clutter: float) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import CLASSES, Detections
+from tracking.settings import TrackerSettings
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -44,21 +45,27 @@ class Measurements(NamedTuple):
         box: [4, M] centre x, centre y, width, height, pixels.
         score: [M].
         class_scores: [C, M].
+        threshold: [M] of the best class of each.
         index: [M] into the `Detections` they come from.
     """
 
     box: Array
     score: Array
     class_scores: Array
+    threshold: Array
     index: Index  # type: ignore[assignment]  # hides tuple.index, which nobody wants of measurements
 
     def take(self, at: Index) -> Measurements:
         return Measurements(
-            self.box.take(at, axis=1), self.score.take(at), self.class_scores.take(at, axis=1), self.index.take(at)
+            self.box.take(at, axis=1),
+            self.score.take(at),
+            self.class_scores.take(at, axis=1),
+            self.threshold.take(at),
+            self.index.take(at),
         )
 
 
-def admissible(look: Detections, score_low: float, limit: int) -> tuple[Measurements, dict[Reason, int]]:
+def admissible(look: Detections, settings: TrackerSettings) -> tuple[Measurements, dict[Reason, int]]:
     """What may be believed of a look, and how many were left out for which reason (a low score is no reason to count).
 
     Raises:
@@ -68,13 +75,15 @@ def admissible(look: Detections, score_low: float, limit: int) -> tuple[Measurem
     sane = (rows >= _LOWEST) & (rows <= _HIGHEST)
     usable: NDArray[np.bool_] = np.logical_and.reduce(sane, axis=0)
     rejected = {} if usable.all() else _reasons(rows, usable)
-    (kept,) = (usable & (rows[4] >= score_low)).nonzero()
+    (kept,) = (usable & (rows[4] >= settings.score_low)).nonzero()
+    limit = settings.max_detections
     if len(kept) > limit:
         rejected[Reason.TOO_MANY] = len(kept) - limit
         kept = np.sort(kept[np.argsort(-rows[4, kept], kind="stable")[:limit]])
     rows = rows.take(kept, axis=1)
     rows[:2] += 0.5 * rows[2:4]
-    return Measurements(rows[:4], rows[4], rows[5:], kept), rejected
+    threshold = np.array(settings.thresholds).take(rows[5:].argmax(axis=0))
+    return Measurements(rows[:4], rows[4], rows[5:], threshold, kept), rejected
 
 
 def _rows(look: Detections) -> Array:

@@ -6,12 +6,19 @@ and height, so that one setting serves a drone of 9 px and a helicopter of 300 p
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.types import CLASSES
+
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+PerClass = Annotated[tuple[Probability, ...], Field(min_length=len(CLASSES), max_length=len(CLASSES))]
+
+DEFAULT_THRESHOLD = 0.45
+SCORE_FLOOR = 0.02  # scores are believed no further, and no threshold lies nearer to 0 or 1
 
 
 class TrackerSettings(BaseModel):
@@ -19,11 +26,11 @@ class TrackerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    # Which detections take part: first those at or above `score_high`, then, for tracks still without one, the rest.
+    # Which detections take part: first those at or above the threshold of their best class, then, for tracks still
+    # without one, the rest. A detection right at the threshold is held to be as likely false as true: where F1 is
+    # highest it is true with probability F1 / 2 (Lipton, Elkan, Naryanaswamy, ECML 2014), a little under one half.
     score_low: Probability = 0.1
-    score_high: Probability = 0.45
-    #: The score at which a detection is as likely to be false as true.
-    score_even: Probability = 0.3
+    thresholds: PerClass = (DEFAULT_THRESHOLD,) * len(CLASSES)  # in the order of CLASSES; the detector's own, see `at`
 
     # How detections scatter around the truth.
     position_sigma: Positive = 0.08  # of the centre, boxes
@@ -45,7 +52,10 @@ class TrackerSettings(BaseModel):
     hidden_s: Positive = 0.5  # mean time until it can be seen again
     survival_s: Positive = 60.0  # mean time that an object stays
     clutter_per_look: Positive = 1.0  # mean number of false detections of even score, in one look
-    existence_at_birth: Probability = 0.1  # of a first detection of even score
+    # Only until a track is confirmed. Held at its threshold it is confirmed after some 0.4 s, a sure one within 0.1 s.
+    clutter_s: Positive = 0.1  # how long a false detection stays in its place
+    score_independent_s: Positive = 0.1  # scores of looks closer than this tell partly the same
+    existence_at_birth: Probability = 0.2  # of a first detection of even score
     birth_overlap: Probability = 0.5  # no birth on top of a detection already taken (intersection over union)
 
     # Life cycle.
@@ -60,3 +70,9 @@ class TrackerSettings(BaseModel):
     # Bounds. Beyond them the weakest detections are left out, and births refused; both are counted.
     max_tracks: Annotated[int, Field(ge=1, le=100_000)] = 1000
     max_detections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+    @classmethod
+    def at(cls, thresholds: Mapping[str, float]) -> Self:
+        """The defaults with a detector's operating thresholds per class; those of classes not named stay."""
+        known = (thresholds.get(name, DEFAULT_THRESHOLD) for name in CLASSES)
+        return cls(thresholds=tuple(min(max(value, SCORE_FLOOR), 1.0 - SCORE_FLOOR) for value in known))
