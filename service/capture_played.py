@@ -18,6 +18,7 @@ OpenFrames = Callable[[int | None], Iterable[Frame]]
 
 AHEAD = 4  # frames decoded ahead of an unpaced reader
 PERIOD_NS = SECOND_NS // 30  # of a recording that is one single picture
+LATE_NS = 2 * SECOND_NS  # further behind, a recording is played slower rather than shown as the past
 HELD_S = 1.0  # a person who stops the service waits no longer than this for the decoder
 
 
@@ -81,19 +82,16 @@ class PlayedFeed:
             self._play_once()
 
     def _play_once(self) -> None:
-        start_ns = self._clock.now_ns() if self._paced else None
-        began_ns = self._clock.monotonic_ns()
-        due_ns, period_ns = began_ns, PERIOD_NS
-        for frame in self._open_frames(start_ns):
-            if start_ns is not None:
-                last_ns, due_ns = due_ns, began_ns + frame.time_ns - start_ns
-                period_ns = due_ns - last_ns or PERIOD_NS
-                self._wait_until(due_ns)
+        pace = _Pace(self._clock.now_ns(), self._clock.monotonic_ns()) if self._paced else None
+        for frame in self._open_frames(pace.start_ns if pace else None):
+            if pace is not None:
+                frame = pace.place(frame, self._clock.monotonic_ns())
+                self._wait_until(pace.due_ns)
             if self._stopping.is_set():
                 return
             self._hand_over(frame)
-        if self._paced:  # the last frame has its time too, before the end or the next beginning
-            self._wait_until(due_ns + period_ns)
+        if pace is not None:  # the last frame has its time too, before the end or the next beginning
+            self._wait_until(pace.due_ns + pace.period_ns)
 
     def _wait_until(self, due_ns: int) -> None:
         wait_ns = due_ns - self._clock.monotonic_ns()
@@ -115,3 +113,28 @@ class PlayedFeed:
     def _become(self, state: SensorState, reason: str) -> None:
         with self._lock:
             self._state, self._reason = state, reason
+
+
+class _Pace:
+    """When each frame of one pass is due, and the time it then carries.
+
+    Args:
+        start_ns: UTC of the first frame.
+        began_ns: the same instant on the monotonic clock.
+    """
+
+    def __init__(self, start_ns: int, began_ns: int) -> None:
+        self.start_ns = start_ns
+        self.due_ns, self.period_ns = began_ns, PERIOD_NS
+        self._began_ns = began_ns
+        self._slipped_ns = 0  # by how much a machine that is too slow has played slower
+
+    def place(self, frame: Frame, now_ns: int) -> Frame:
+        """Set `due_ns` and `period_ns` for a frame that is ready at `now_ns`; the frame with its time."""
+        last_ns, due_ns = self.due_ns, self._began_ns + self._slipped_ns + frame.time_ns - self.start_ns
+        late_ns = now_ns - due_ns
+        if late_ns > LATE_NS:
+            self._slipped_ns += late_ns
+            due_ns = now_ns
+        self.due_ns, self.period_ns = due_ns, due_ns - last_ns or PERIOD_NS
+        return replace(frame, time_ns=frame.time_ns + self._slipped_ns) if self._slipped_ns else frame

@@ -103,6 +103,23 @@ def test_paced_the_newest_wins_and_the_rest_is_counted() -> None:
     capture.stop()
 
 
+def test_a_recording_that_the_machine_cannot_play_at_its_pace_is_played_slower_and_not_shown_as_the_past() -> None:
+    clock = PatientClock()
+
+    def slow(start_ns: int | None) -> Iterator[Frame]:
+        for frame in scene(200)(start_ns):
+            clock.elapsed_ns += 2 * PERIOD  # what it takes to decode
+            yield frame
+
+    capture = Capture(config(), clock, open_frames=slow)
+    capture.start()
+    frames = take_all(capture)
+    capture.stop()
+    assert frames[-1].received_ns > NOON + 390 * PERIOD
+    assert all(0 <= frame.received_ns - frame.time_ns <= 2 * SECOND + PERIOD for frame in frames)
+    assert all(after.time_ns > before.time_ns for before, after in pairwise(frames))
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_loop_goes_on_with_rising_times_and_numbers(count: int) -> None:
     capture = Capture(config(loop=True), PatientClock(), open_frames=scene(count))
