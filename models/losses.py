@@ -45,14 +45,15 @@ def complete_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def assign(
     boxes: Tensor, scores: Tensor, centres: Tensor, strides: Tensor, targets: Targets, topk: int = 10
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Which object each cell answers for.
 
     Args:
         boxes [B, A, 4], scores [B, A, classes] as predicted; centres [A, 2]; strides [A].
 
     Returns:
-        owner int64 [B, A]: index of the object, −1 for none; quality [B, A]: the score to learn, 0..1.
+        owner int64 [B, A]: index of the object, −1 for none; quality [B, A]: the score to learn, 0..1;
+        spare bool [B, A]: cells in an object that others answer for: neither object nor background.
     """
     iou, _ = complete_iou(boxes[:, None], targets.boxes[:, :, None])  # [B, M, A]
     of_class = scores.gather(2, targets.labels[:, None, :].expand(-1, scores.shape[1], -1)).transpose(1, 2)
@@ -73,19 +74,19 @@ def assign(
     # of its IoU: how a clip's boxes are padded was its annotator's choice, which nobody can know from the picture, and
     # a score that waits for it, or for which of many good cells is best, doubts plain drones.
     best_metric = metric.amax(2, keepdim=True).clamp(min=1e-12)
-    return owner, (metric / best_metric).pow(0.25).amax(1)
+    return owner, (metric / best_metric).pow(0.25).amax(1), inside.any(1) & (owner < 0)
 
 
 def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
     """Losses of a batch: `total`, and its parts `box` and `class` (already weighted)."""
     boxes, logits, centres, strides = flatten(cells)
-    owner, quality = assign(boxes.detach(), logits.detach().sigmoid(), centres, strides, targets)
+    owner, quality, spare = assign(boxes.detach(), logits.detach().sigmoid(), centres, strides, targets)
     taken = owner >= 0
     index = owner.clamp(min=0)
     wanted = torch.zeros_like(logits)
     wanted.scatter_(2, targets.labels.gather(1, index)[..., None], (quality * taken)[..., None])
     norm = quality.sum().clamp(min=1.0)
-    weight = _weights(logits, taken, targets.bird_weight)
+    weight = _weights(logits, taken, spare, targets.bird_weight)
     class_loss = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum() / norm
     truth = targets.boxes.gather(1, index[..., None].expand(-1, -1, 4))[taken]
     _, ciou = complete_iou(boxes[taken], truth)
@@ -93,12 +94,13 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     return {"total": class_loss + 2.5 * box_loss, "class": class_loss.detach(), "box": box_loss.detach()}
 
 
-def _weights(logits: Tensor, taken: Tensor, bird_weight: Tensor) -> Tensor:
-    """Weights [B, A, classes] of the class loss: 1, but less for 'bird' on the background of clips of other classes.
+def _weights(logits: Tensor, taken: Tensor, spare: Tensor, bird_weight: Tensor) -> Tensor:
+    """Weights [B, A, classes] of the class loss: 1, but 0 for spare cells, and less for 'bird' where none is annotated.
 
-    Many distant birds there are not annotated. Nothing else is weighted: focal weights (tried) leave cloud edges and
-    tree tops half believed, because one full frame holds a hundred times more background than a crop.
+    Many distant birds in clips of other classes are not annotated. Nothing else is weighted: focal weights (tried) left
+    cloud edges and tree tops half believed, for a full frame holds far more background than a crop does.
     """
     background = torch.ones_like(logits)
     background[..., _BIRD] *= bird_weight[:, None]
+    background[spare] = 0.0
     return torch.where(taken[..., None], 1.0, background)

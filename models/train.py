@@ -43,7 +43,7 @@ class Recipe:
     """Everything that decides what is learned, besides the data."""
 
     band: Band
-    steps: int = 11200
+    steps: int = 11000
     batch: int = 32
     crop: int = 128
     rate: float = 2.5e-3

@@ -118,11 +118,12 @@ def some_targets() -> Targets:
 
 def test_every_object_gets_cells_and_padding_gets_none() -> None:
     boxes, logits, centres, strides = flatten(a_network()(torch.randn(2, 3, 64, 64)))
-    owner, quality = assign(boxes, logits.sigmoid(), centres, strides, some_targets())
+    owner, quality, spare = assign(boxes, logits.sigmoid(), centres, strides, some_targets())
     assert set(owner[0].tolist()) == {-1, 0}
     assert set(owner[1].tolist()) == {-1, 0, 1}
     assert ((quality >= 0) & (quality <= 1)).all()
     assert (quality[owner < 0] == 0).all()
+    assert not spare[owner >= 0].any()
 
 
 def test_a_network_learns_one_picture_by_heart() -> None:
