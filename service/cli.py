@@ -77,6 +77,7 @@ def _failures() -> tuple[type[BaseException], ...]:
     """What the work itself may fail with. Only modules that are loaded can have raised."""
     names = (
         ("fusion.sensors.camera.source", "SourceError"),
+        ("fusion.sensors.microphone_array.source", "SoundError"),
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
         ("service.evaluate_tracker", "RecordingError"),
@@ -347,6 +348,44 @@ def _alone(device: Device) -> DetectorSettings:
     return settings.model_copy(update={"threads": os.cpu_count() or 1})
 
 
+@app.command()
+def listen(
+    audio: Annotated[Path, typer.Argument(help="Recording: wav, flac, any number of channels.")],
+    array: Annotated[
+        Path | None, typer.Option("--array", help="Places of the microphones (array.yaml): tells directions too.")
+    ] = None,
+    output: OutputFile = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """A recording of sound to what is heard and, with an array of four or more microphones, where from.
+
+    Example: deeplomatics listen flight.flac --array array.yaml --output heard.jsonl
+    """
+    for path in (audio, array):
+        if path is not None and not path.is_file():
+            raise CallError(f"there is no file {path}: check the name")
+    from functools import partial
+
+    from models.acoustic_infer import load_recogniser
+    from service.listen import listen as run
+    from service.listen import read_array
+    from service.partial import STANDARD_OUTPUT
+    from service.progress import shown
+    from service.track import RequestError
+
+    recogniser = partial(load_recogniser, device=device.value)
+    try:
+        places = None if array is None else read_array(array)
+        with shown() as progress:
+            run(audio, places, output or STANDARD_OUTPUT, recogniser, progress, _warn)
+    except RequestError as error:
+        raise CallError(str(error)) from None
+
+
+def _warn(sentence: str) -> None:
+    print(f"deeplomatics: {sentence}", file=sys.stderr)
+
+
 train_app = typer.Typer(help="Train a network on recordings.", no_args_is_help=True, rich_markup_mode=None)
 evaluate_app = typer.Typer(help="The metrics of the field.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(train_app, name="train")
@@ -374,6 +413,21 @@ def train_detector(
     if recipe not in RECIPES:
         raise CallError(f"there is no recipe {recipe!r}: give one of {', '.join(RECIPES)}")
     print(f"weights written to {run(recipe, data, work, device.value)}")
+
+
+@train_app.command("acoustic")
+def train_acoustic(
+    data: Data,
+    work: Annotated[Path, typer.Option("--work", help="For the checkpoint.")] = Path("out/train"),
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Train the recogniser of sounds; an interrupted run goes on where it was.
+
+    Example: deeplomatics train acoustic --data recordings
+    """
+    from models.acoustic_train import train as run
+
+    print(f"weights written to {run('acoustic', data, work, device.value)}")
 
 
 @evaluate_app.command("detector")
@@ -420,6 +474,23 @@ def evaluate_tracker(
         with shown() as progress:
             recordings = record(data, split, bands, work, _alone(device), progress)
     _report(evaluate(data, split, recordings, bands=bands), json_file)
+
+
+@evaluate_app.command("acoustic")
+def evaluate_acoustic(
+    data: Data,
+    split: Split = "test",
+    json_file: Json = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Other weights than the shipped ones.")] = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """F1 of what sounds are, per second and per clip, against the noise; false alarms; calibration.
+
+    Example: deeplomatics evaluate acoustic --data recordings --split test
+    """
+    from models.acoustic_evaluate import evaluate
+
+    _report(evaluate(data, split, weights, device.value, os.cpu_count() or 1), json_file)
 
 
 def _report(figures: dict[str, Any], json_file: Path | None) -> None:
