@@ -22,7 +22,7 @@ from models.types import CLASSES, Detections
 from tracking.image_tracker import ImageTracker
 from tracking.lifecycle import MOVES, Event
 from tracking.measurements import Reason
-from tracking.settings import TrackerSettings
+from tracking.settings import DEFAULT_THRESHOLD, SCORE_FLOOR, TrackerSettings
 from tracking.table import SnapshotError
 from tracking.types import ImageTrack, ImageTracks, Status
 
@@ -115,6 +115,24 @@ def test_weak_detections_hold_a_track_but_never_begin_one() -> None:
     outputs = run(tracker, weak)
     assert all([track.track_id for track in confirmed(out)] == [1] for out in outputs)
     assert tracker.next_id == 2
+
+
+@pytest.mark.parametrize("fps", [10.0, 30.0, 100.0])
+def test_what_stays_at_its_threshold_is_confirmed_late_and_what_is_sure_at_once(fps: float) -> None:
+    def first_confirmed_s(score: float) -> float:
+        tracker = ImageTracker()
+        outputs = [tracker.step(look(n / fps, [flying(0.0)], [score])) for n in range(round(2 * fps))]
+        return next(n for n, out in enumerate(outputs) if confirmed(out)) / fps
+
+    assert 0.25 <= first_confirmed_s(DEFAULT_THRESHOLD + 0.001) <= 0.6
+    assert first_confirmed_s(0.9) <= 0.1
+
+
+def test_the_threshold_of_its_class_decides_whether_a_detection_begins_a_track() -> None:
+    strict = TrackerSettings.at({"bird": 0.8, "drone": 0.0})
+    assert strict.thresholds == (SCORE_FLOOR, 0.8, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD)
+    born = {kind: len(ImageTracker(strict).step(look(0.0, [flying(0.0)], [0.6], kind)).tracks) for kind in CLASSES}
+    assert born == {"drone": 1, "bird": 0, "airplane": 1, "helicopter": 1}
 
 
 def test_class_follows_the_evidence_of_many_looks_and_not_of_one() -> None:

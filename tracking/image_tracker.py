@@ -250,7 +250,7 @@ def updated(
         return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.place))
     at = match.measurement  # NONE points to the last measurement, whose values `seen` then masks
     state = kalman.update(table.state, measured.box.take(at, axis=1), hope.noise, seen)
-    since_s = (time_ns - table.seen_ns) * 1e-9
+    since_s: Array = (time_ns - table.seen_ns).astype(np.float64) * 1e-9
     weight = np.where(seen, np.minimum(since_s / settings.class_independent_s, 1.0), 0.0)
     evidence = classification.likelihood(measured.class_scores.take(at, axis=1))
     ratio = doubted(table.status, match.place, score_odds(measured).take(at), since_s, settings)
