@@ -6,7 +6,6 @@ import math
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fusion import association, initiation, life, linear, rows, spaces
 from fusion.geometry import FloatArray, angles_to_direction, matrix_from_quaternion, rotate
@@ -214,13 +213,14 @@ def _crossings(
     population: Population, scan: Scan, fresh: list[int], others: dict[int, Ray]
 ) -> list[tuple[int, int, initiation.Crossing]]:
     """The best pairing of rays; a pair with rivals waits until motion or another camera has told them apart."""
-    found = [[initiation.cross(population.targets[a].ray, ray) for ray in others.values()] for a in fresh]
-    costs = [[math.inf if c is None else c.cost for c in line] for line in found]
+    rays = [ray for t in fresh if (ray := population.targets[t].ray) is not None]
+    crossed = list(others.values())
+    costs = initiation.crossing_costs(rays, crossed)
     chosen = []
-    for i, j in association.assign(1e3 - np.minimum(np.array(costs), 1e3)):
-        crossing, waited_ns = found[i][j], scan.time_ns - population.targets[fresh[i]].born_ns
-        if crossing is not None and (waited_ns > _PATIENCE_NS or initiation.unambiguous(costs, i, j)):
-            chosen.append((fresh[i], list(others)[j], crossing))
+    for i, j in association.assign(1e3 - np.minimum(costs, 1e3)):
+        waited_ns = scan.time_ns - population.targets[fresh[i]].born_ns
+        if waited_ns > _PATIENCE_NS or initiation.unambiguous(costs, i, j):
+            chosen.append((fresh[i], list(others)[j], initiation.cross(rays[i], crossed[j])))
     return chosen
 
 
@@ -245,7 +245,10 @@ def _join(population: Population, chosen: list[tuple[int, int, initiation.Crossi
 
 def narrow_banks(population: Population) -> None:
     """A bank of which one narrow range is left becomes an ordinary target."""
-    done = [t for t, target in enumerate(population.targets) if target.ray is not None and _is_narrow(population, t)]
+    if not len(population):
+        return
+    heavy = np.logical_or.reduceat(population.log_weight >= _NARROW_LOG_WEIGHT, population.starts).tolist()
+    done = [t for t, alone in enumerate(heavy) if alone and _is_narrow(population, t)]
     if not done:
         return
     pieces = population.pieces()
@@ -259,7 +262,7 @@ def narrow_banks(population: Population) -> None:
 
 def _is_narrow(population: Population, t: int) -> bool:
     best, ray = population.best_row(t), population.targets[t].ray
-    if ray is None or population.log_weight[best] < _NARROW_LOG_WEIGHT:
+    if ray is None:
         return False
     away = population.x[best, :3] - np.array(ray.origin_m)
     p = population.p[best]
@@ -274,43 +277,50 @@ def merge(population: Population, now_ns: int) -> None:
     whole = [t for t, target in enumerate(population.targets) if target.ray is None]
     if len(whole) < 2:
         return
-    states = [population.collapsed(t) for t in whole]
-    means, covs = np.stack([s[0] for s in states]), np.stack([s[1] for s in states])
-    near = _near(means, covs)
+    means, covs = (values[whole] for values in population.all_collapsed())
+    variance = covs[:, 0, 0] + covs[:, 1, 1] + covs[:, 2, 2]
     pieces, gone = population.pieces(), set[int]()
-    for i, a in enumerate(whole):
-        for j in range(i + 1, len(whole)):
-            b = whole[j]
-            first, second = population.targets[a], population.targets[b]
-            if not _long_near(first, second, bool(near[i, j]), now_ns) or a in gone or b in gone:
-                continue
-            keep, drop = (a, b) if first.number < second.number else (b, a)
-            better = a if _place_variance(covs[i]) <= _place_variance(covs[j]) else b
-            _take_over(pieces, keep, drop, better)
-            gone.add(drop)
+    for i, j in _stay_near(population, whole, _near(means, covs, variance), now_ns):
+        a, b = whole[i], whole[j]
+        if a in gone or b in gone:
+            continue
+        keep, drop = (a, b) if population.targets[a].number < population.targets[b].number else (b, a)
+        _take_over(pieces, keep, drop, a if variance[i] <= variance[j] else b)
+        gone.add(drop)
     if gone:
         population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
 
 
-def _near(means: FloatArray, covs: FloatArray) -> NDArray[np.bool_]:
-    """[T, T] which targets cannot be told apart by position and velocity."""
-    low = linear.cholesky(covs[:, None] + covs[None])
-    whitened = linear.solve_lower(low, (means[:, None] - means[None])[..., None])[..., 0]
-    return np.asarray(linear.total(whitened * whitened) < _MERGE_DISTANCE2)
+def _near(means: FloatArray, covs: FloatArray, variance: FloatArray) -> list[tuple[int, int]]:
+    """Pairs that cannot be told apart by position and velocity.
+
+    No pair is nearer than its distance squared over the sum of the place variances; that spares most factorisations.
+    """
+    gap = means[:, None, :3] - means[None, :, :3]
+    could = linear.total(gap * gap) < _MERGE_DISTANCE2 * (variance[:, None] + variance[None])
+    first, second = np.nonzero(np.triu(could, 1))
+    low = linear.cholesky(covs[first] + covs[second])
+    whitened = linear.solve_lower(low, (means[first] - means[second])[..., None])[..., 0]
+    near = linear.total(whitened * whitened) < _MERGE_DISTANCE2
+    return list(zip(first[near].tolist(), second[near].tolist(), strict=True))
 
 
-def _long_near(first: Target, second: Target, near: bool, now_ns: int) -> bool:
+def _stay_near(
+    population: Population, whole: list[int], near: list[tuple[int, int]], now_ns: int
+) -> list[tuple[int, int]]:
+    """Of the near pairs, those that have been near for long; the others' counts begin again."""
+    targets = [population.targets[t] for t in whole]
+    for i, target in enumerate(targets):
+        still = {targets[b].number for a, b in near if a == i}
+        target.near_since_ns = {n: since for n, since in target.near_since_ns.items() if n in still}
+    return [(i, j) for i, j in near if _long_near(targets[i], targets[j], now_ns)]
+
+
+def _long_near(first: Target, second: Target, now_ns: int) -> bool:
     """Near for a while; at once where one is silent and the other fresh (it was lost and found again)."""
-    if not near:
-        first.near_since_ns.pop(second.number, None)
-        return False
     since = first.near_since_ns.setdefault(second.number, now_ns)
     ages = sorted(now_ns - target.updated_ns for target in (first, second))
     return now_ns - since > _MERGE_AFTER_NS or (ages[0] < _MERGE_AFTER_NS // 5 and ages[1] > _MERGE_AFTER_NS)
-
-
-def _place_variance(cov: FloatArray) -> float:
-    return float(cov[0, 0] + cov[1, 1] + cov[2, 2])
 
 
 def _take_over(pieces: list[Piece], keep: int, drop: int, better: int) -> None:

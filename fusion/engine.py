@@ -61,9 +61,8 @@ class FusionEngine:
 
     def tracks(self, numbers: list[int] | None = None) -> tuple[Track, ...]:
         """The tracks as they stand: all, or those with these numbers."""
-        seen = [
-            self._track(t, v) for t, v in enumerate(self.population.targets) if numbers is None or v.number in numbers
-        ]
+        chosen = [t for t, v in enumerate(self.population.targets) if numbers is None or v.number in numbers]
+        seen = self._tracks(chosen)
         alone = [c for c in self.claims.values() if self._stands_alone(c) and (numbers is None or c.number in numbers)]
         return tuple(seen + [self._claim_track(c) for c in alone])
 
@@ -166,30 +165,39 @@ class FusionEngine:
 
     def _end_the_lost(self, now_ns: int) -> tuple[Track, ...]:
         """Move every target along its life; take out the ended and report those that were ever confirmed."""
-        ended, gone = [], set[int]()
+        ended, gone = list[int](), set[int]()
         for t, target in enumerate(self.population.targets):
             was = target.status
             target.status = life.next_status(target, now_ns, self.settings)
             if target.status is Status.DELETED:
                 gone.add(t)
                 if was is not Status.TENTATIVE:
-                    ended.append(self._track(t, target))
+                    ended.append(t)
+        last = self._tracks(ended)
         self.population.without(gone)
         silent = [name for name, claim in self.claims.items() if identity.is_silent(claim, now_ns)]
         for name in silent:
             del self.claims[name]
-        return tuple(ended)
+        return tuple(last)
 
-    def _track(self, t: int, target: Target) -> Track:
+    def _tracks(self, chosen: list[int]) -> list[Track]:
+        """What others see of the targets at these places."""
+        if not chosen:
+            return []
+        mean, cov = self.population.all_collapsed()
+        means, covs = mean.tolist(), cov.reshape(-1, 36).tolist()
+        return [self._track(t, tuple(means[t]), tuple(covs[t])) for t in chosen]
+
+    def _track(self, t: int, mean: tuple[float, ...], cov: tuple[float, ...]) -> Track:
         assert self.time_ns is not None
-        mean, cov = self.population.collapsed(t)
+        target = self.population.targets[t]
         claim, verdict = self._claim_of(target, t)
         return Track(
             self._id(target.number),
             self.time_ns,
             target.status,
-            tuple(mean.tolist()),
-            tuple(cov.ravel().tolist()),
+            mean,
+            cov,
             target.existence,
             life.class_probabilities(target),
             identity=verdict.identity,

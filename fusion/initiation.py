@@ -29,11 +29,10 @@ _AMBIGUITY = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """Where two rays meet: ENU position, covariance [3, 3], and how badly they miss (χ² of one degree)."""
+    """Where two rays meet: ENU position and covariance [3, 3]."""
 
     position_m: FloatArray
     covariance: FloatArray
-    cost: float
 
 
 def range_log_density(range_m: float, size_rad: float | None, label: str | None) -> float:
@@ -62,26 +61,51 @@ def range_bank(ray: Ray, label: str | None, length: int) -> tuple[FloatArray, Fl
     return x, p, weight - _log_sum(weight)
 
 
-def cross(first: Ray | None, second: Ray | None) -> Crossing | None:
-    """Where the rays cross, or None where they do not, or too flatly, or behind a camera."""
-    if first is None or second is None:
-        return None
-    d1, d2 = np.array(first.direction), np.array(second.direction)
-    base = np.array(second.origin_m) - np.array(first.origin_m)
-    c, a, b = _dot(d1, d2), _dot(base, d1), _dot(base, d2)
+def crossing_costs(first: list[Ray], second: list[Ray]) -> FloatArray:
+    """[A, B] how badly pairs of rays miss, χ² of one degree; infinite where they do not cross, or too flatly."""
+    r1, r2, sin2 = _ranges(first, second)
+    with np.errstate(invalid="ignore"):
+        ahead = (np.minimum(r1, r2) >= 1.0) & (np.maximum(r1, r2) <= _RANGE_EDGES_M[-1])
+        v1, v2 = _variances(first, r1, second, r2)
+        gap = _points(first, r1, axis=0) - _points(second, r2, axis=1)
+        cost = linear.total(gap * gap) / (v1 + v2) + _size_cost(first, r1, second, r2)
+    return np.where((sin2 >= _LEAST_ANGLE_SIN**2) & ahead & (cost <= _CROSSING_GATE), cost, np.inf)
+
+
+def cross(first: Ray, second: Ray) -> Crossing:
+    """Where two rays cross that `crossing_costs` lets cross."""
+    r1, r2, _ = _ranges([first], [second])
+    v1, v2 = (float(v[0, 0]) for v in _variances([first], r1, [second], r2))
+    p1, p2 = _points([first], r1, axis=0)[0, 0], _points([second], r2, axis=1)[0, 0]
+    covariance = _crossing_covariance(np.array(first.direction), v1, np.array(second.direction), v2)
+    return Crossing((v2 * p1 + v1 * p2) / (v1 + v2), covariance)
+
+
+def _ranges(first: list[Ray], second: list[Ray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """[A, B] ranges along both rays where they come nearest, and the squared sine of their angle."""
+    d1 = np.array([ray.direction for ray in first])[:, None]
+    d2 = np.array([ray.direction for ray in second])[None]
+    base = np.array([ray.origin_m for ray in second])[None] - np.array([ray.origin_m for ray in first])[:, None]
+    c, a, b = linear.total(d1 * d2), linear.total(base * d1), linear.total(base * d2)
     sin2 = 1.0 - c * c
-    if sin2 < _LEAST_ANGLE_SIN**2:
-        return None
-    r1, r2 = (a - c * b) / sin2, (c * a - b) / sin2
-    if min(r1, r2) < 1.0 or max(r1, r2) > _RANGE_EDGES_M[-1]:
-        return None
-    p1, p2 = np.array(first.origin_m) + r1 * d1, np.array(second.origin_m) + r2 * d2
-    moved_m = START_SPEED_MPS * abs(first.time_ns - second.time_ns) * 1e-9
-    v1, v2 = (first.sigma_rad * r1) ** 2, (second.sigma_rad * r2) ** 2 + moved_m**2
-    cost = _dot(p1 - p2, p1 - p2) / (v1 + v2) + _size_cost(first, r1, second, r2)
-    if cost > _CROSSING_GATE:
-        return None
-    return Crossing((v2 * p1 + v1 * p2) / (v1 + v2), _crossing_covariance(d1, v1, d2, v2), cost)
+    divisor = np.where(sin2 > 0.0, sin2, np.nan)
+    return (a - c * b) / divisor, (c * a - b) / divisor, sin2
+
+
+def _points(rays: list[Ray], ranges: FloatArray, axis: int) -> FloatArray:
+    """[A, B, 3] where the rays are at those ranges; the rays run along `axis` of the two."""
+    origin = np.expand_dims(np.array([ray.origin_m for ray in rays]), 1 - axis)
+    direction = np.expand_dims(np.array([ray.direction for ray in rays]), 1 - axis)
+    points: FloatArray = origin + ranges[..., None] * direction
+    return points
+
+
+def _variances(first: list[Ray], r1: FloatArray, second: list[Ray], r2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """[A, B] variance across each ray where they cross, m²; the second is older: the target has moved since."""
+    s1, s2 = np.array([ray.sigma_rad for ray in first]), np.array([ray.sigma_rad for ray in second])
+    apart_ns = np.array([ray.time_ns for ray in first])[:, None] - np.array([ray.time_ns for ray in second])
+    moved_m = START_SPEED_MPS * np.abs(apart_ns) * 1e-9
+    return (s1[:, None] * r1) ** 2, (s2[None] * r2) ** 2 + moved_m**2
 
 
 def _crossing_covariance(d1: FloatArray, v1: float, d2: FloatArray, v2: float) -> FloatArray:
@@ -91,22 +115,17 @@ def _crossing_covariance(d1: FloatArray, v1: float, d2: FloatArray, v2: float) -
     return linear.multiply(linear.transpose(root), root)
 
 
-def _size_cost(first: Ray, r1: float, second: Ray, r2: float) -> float:
-    """Two cameras should see one size; aspect makes that loose."""
-    if first.size_rad is None or second.size_rad is None:
-        return 0.0
-    return (math.log(first.size_rad * r1 / (second.size_rad * r2)) / 0.7) ** 2
+def _size_cost(first: list[Ray], r1: FloatArray, second: list[Ray], r2: FloatArray) -> FloatArray:
+    """Two cameras should see one size; aspect makes that loose. Nothing is said where one saw none."""
+    s1 = np.array([ray.size_rad or np.nan for ray in first])[:, None]
+    s2 = np.array([ray.size_rad or np.nan for ray in second])[None]
+    return np.nan_to_num((np.log(s1 * r1 / (s2 * r2)) / 0.7) ** 2)
 
 
-def unambiguous(costs: list[list[float]], row: int, column: int) -> bool:
-    """Whether no other crossing of either ray comes near this one."""
-    rivals = [costs[row][c] for c in range(len(costs[row])) if c != column]
-    rivals += [costs[r][column] for r in range(len(costs)) if r != row]
-    return all(rival > costs[row][column] + _AMBIGUITY for rival in rivals)
-
-
-def _dot(a: FloatArray, b: FloatArray) -> float:
-    return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
+def unambiguous(costs: FloatArray, row: int, column: int) -> bool:
+    """Whether no other crossing of either ray comes near this one, of costs [A, B]."""
+    rivals = np.concatenate([np.delete(costs[row], column), np.delete(costs[:, column], row)])
+    return bool((rivals > costs[row, column] + _AMBIGUITY).all())
 
 
 def _log_sum(values: FloatArray) -> float:

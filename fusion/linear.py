@@ -32,13 +32,13 @@ def cholesky(matrix: FloatArray) -> FloatArray:
 def solve_lower(low: FloatArray, right: FloatArray) -> FloatArray:
     """`L⁻¹ B` for lower `L` `[..., d, d]` and `B` `[..., d, m]`."""
     d = low.shape[-1]
-    rows: list[FloatArray] = []
+    out = np.empty((*np.broadcast_shapes(low.shape[:-2], right.shape[:-2]), d, right.shape[-1]))
     for i in range(d):
         row = right[..., i, :]
         for k in range(i):
-            row = row - low[..., i, k, None] * rows[k]
-        rows.append(row / low[..., i, i, None])
-    return np.stack(np.broadcast_arrays(*rows), axis=-2)
+            row = row - low[..., i, k, None] * out[..., k, :]
+        np.divide(row, low[..., i, i, None], out=out[..., i, :])
+    return out
 
 
 def log_determinant(low: FloatArray) -> FloatArray:

@@ -36,10 +36,11 @@ class SensorNoise:
         information = 1.0 / settings.clock_prior_s**2
         return cls(settings.white_px**2, slow2, settings.timing_s**2, clock_information=information)
 
-    def slow_covariance(self, image_speed: tuple[float, float]) -> tuple[float, float, float]:
-        """Entries uu, uv, vv of the slow error's covariance for a target moving at `image_speed`, px/s."""
+    def slow_covariance(self, image_speed: tuple[float, float]) -> tuple[float, float, float, float]:
+        """The slow error's covariance, row by row, for a target moving at `image_speed`, px/s."""
         u, v = image_speed
-        return self.slow2 + self.timing2 * u * u, self.timing2 * u * v, self.slow2 + self.timing2 * v * v
+        cross = self.timing2 * u * v
+        return self.slow2 + self.timing2 * u * u, cross, cross, self.slow2 + self.timing2 * v * v
 
 
 @dataclass(frozen=True, slots=True)

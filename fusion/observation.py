@@ -123,27 +123,30 @@ def covers(scan: Scan, mean: FloatArray) -> bool:
 
 def _slots(population: Population, scan: Scan, inside: NDArray[np.bool_]) -> NDArray[np.intp]:
     """[R] slot of this camera in each row; targets in its picture that have none are given one."""
-    slots = np.zeros(len(population), dtype=np.intp)
-    seen = np.logical_or.reduceat(inside, population.starts)
+    slots, opened = np.zeros(len(population), dtype=np.intp), []
+    seen = np.logical_or.reduceat(inside, population.starts).tolist()
     for t, target in enumerate(population.targets):
         k = target.slot_of(scan.sensor_id)
         if k is None:
             k = target.slot_to_give()
             if seen[t] or target.slots[k] is None:
-                _open_slot(population, t, k, scan)
+                target.slots[k] = Slot(scan.sensor_id, scan.time_ns)
+                opened.append(t)
         slots[t] = k
+    if opened:
+        _open_slots(population, np.isin(np.arange(len(slots)), opened), slots, scan.sensor_id)
     return np.repeat(slots, population.lengths)
 
 
-def _open_slot(population: Population, t: int, k: int, scan: Scan) -> None:
-    """Forget what slot `k` held and begin this camera's slow error there at its prior."""
-    population.targets[t].slots[k] = Slot(scan.sensor_id, scan.time_ns)
-    mine, c = population.rows_of(t), rows.columns_of(k)
-    uu, uv, vv = population.noise(scan.sensor_id).slow_covariance((0.0, 0.0))
-    population.x[mine, c] = 0.0
-    population.p[mine, c, :] = 0.0
-    population.p[mine, :, c] = 0.0
-    population.p[mine, c, c] = np.array([[uu, uv], [uv, vv]])
+def _open_slots(population: Population, opened: NDArray[np.bool_], slots: NDArray[np.intp], sensor_id: str) -> None:
+    """Forget what those slots of the `opened` targets held and begin this camera's slow error there at its prior."""
+    mine = np.flatnonzero(np.repeat(opened, population.lengths))
+    columns = rows.KINEMATIC + 2 * np.repeat(slots, population.lengths)[mine, None] + np.arange(2)
+    prior = np.array(population.noise(sensor_id).slow_covariance((0.0, 0.0))).reshape(2, 2)
+    population.x[mine[:, None], columns] = 0.0
+    population.p[mine[:, None], columns, :] = 0.0
+    population.p[mine[:, None], :, columns] = 0.0
+    population.p[mine[:, None, None], columns[:, :, None], columns[:, None, :]] = prior
 
 
 # --- whose is it -----------------------------------------------------------------------------------------------------
@@ -278,14 +281,18 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     scan, sensor = look.scan, population.noise(look.scan.sensor_id)
     elapsed_s = min((scan.time_ns - sensor.seen_ns) * 1e-9, 1.0) if sensor.seen_ns else 0.0
     sensor.seen_ns = scan.time_ns
-    for t, m in taken:
-        target, row = population.targets[t], population.best_row(t)
-        speed = _image_speed(look.jacobian[row], population.x[row])
-        target.slots[int(look.slot[row])] = Slot(scan.sensor_id, scan.time_ns, speed)
+    if not taken:
+        return
+    row = np.array([population.best_row(t) for t, _ in taken])
+    speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
+    white, white_cov, slow, slow_cov = _residuals(population, look, row, np.array([m for _, m in taken]))
+    for i, (t, _) in enumerate(taken):
+        target, speed = population.targets[t], (speeds[i][0], speeds[i][1])
+        target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed)
         if _well_known(target, scan):
-            found = _residuals(population, look, row, m, speed)
-            noise.learn(sensor, found, elapsed_s, population.settings.noise)
-    if taken and elapsed_s:
+            shown = noise.Residuals(white[i], white_cov[i], slow[i], slow_cov[i], speed)
+            noise.learn(sensor, shown, elapsed_s, population.settings.noise)
+    if elapsed_s:
         noise.anchor_clocks([n for n in population.noises.values() if n.seen_ns])
 
 
@@ -294,22 +301,18 @@ def _well_known(target: Target, scan: Scan) -> bool:
     return target.ray is None and target.status is Status.CONFIRMED and recent >= 2
 
 
-def _image_speed(jacobian: FloatArray, x: FloatArray) -> tuple[float, float]:
-    speed = linear.total(jacobian[:, :3] * x[None, 3:6])
-    return float(speed[0]), float(speed[1])
-
-
 def _residuals(
-    population: Population, look: Look, row: int, m: int, image_speed: tuple[float, float]
-) -> noise.Residuals:
-    """Posterior white and slow residuals of report `m` at an updated row.
+    population: Population, look: Look, row: NDArray[np.intp], m: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """White and slow posterior residuals [K, 2] of reports `m` at updated rows, each with its covariance [K, 2, 2].
 
     With S = H P Hᵀ + R = L Lᵀ and A = L⁻¹R, what is left white is Aᵀ L⁻¹ν, and H P⁺ Hᵀ = R − AᵀA.
     """
     assert look.slot is not None
     r, low = look.noise[m], look.pairs.low[row, m]
     a = linear.solve_lower(low, r)
-    white = linear.multiply(linear.transpose(a), look.pairs.whitened[row, m][:, None])[:, 0]
+    white = linear.multiply(linear.transpose(a), look.pairs.whitened[row, m][..., None])[..., 0]
     white_cov = r - linear.multiply(linear.transpose(a), a)
-    c = rows.columns_of(int(look.slot[row]))
-    return noise.Residuals(white, white_cov, population.x[row, c], population.p[row, c, c], image_speed)
+    columns = rows.KINEMATIC + 2 * look.slot[row, None] + np.arange(2)
+    slow_cov = population.p[row[:, None, None], columns[:, :, None], columns[:, None, :]]
+    return white, white_cov, population.x[row[:, None], columns], slow_cov

@@ -82,6 +82,15 @@ class Population:
         x, p, log_weight = self.mixture(t)
         return rows.collapse(x[:, : rows.KINEMATIC], p[:, : rows.KINEMATIC, : rows.KINEMATIC], np.exp(log_weight))
 
+    def all_collapsed(self) -> tuple[FloatArray, FloatArray]:
+        """Means [T, 6] and covariances [T, 6, 6] of all targets: `collapsed` of each."""
+        weight = np.exp(self.log_weight)
+        x, p = self.x[:, : rows.KINEMATIC], self.p[:, : rows.KINEMATIC, : rows.KINEMATIC]
+        mean = np.add.reduceat(weight[:, None] * x, self.starts, axis=0)
+        gap = x - np.repeat(mean, self.lengths, axis=0)
+        spread = p + gap[:, :, None] * gap[:, None, :]
+        return mean, np.add.reduceat(weight[:, None, None] * spread, self.starts, axis=0)
+
     def rows_of(self, t: int) -> slice:
         return slice(int(self.starts[t]), int(self.starts[t] + self.lengths[t]))
 
@@ -121,10 +130,10 @@ class Population:
 
     def _slow_covariances(self) -> FloatArray:
         """[R, K, 2, 2] stationary covariance of each row's slow camera errors."""
-        out = np.zeros((len(self.targets), self.settings.slots, 2, 2))
-        for t, target in enumerate(self.targets):
-            for k, slot in enumerate(target.slots):
-                if slot is not None:
-                    uu, uv, vv = self.noise(slot.sensor_id).slow_covariance(slot.image_speed)
-                    out[t, k] = ((uu, uv), (uv, vv))
-        return np.repeat(out, self.lengths, axis=0)
+        nothing = (0.0, 0.0, 0.0, 0.0)
+        entries = [
+            nothing if slot is None else self.noises[slot.sensor_id].slow_covariance(slot.image_speed)
+            for target in self.targets
+            for slot in target.slots
+        ]
+        return np.repeat(np.array(entries).reshape(-1, self.settings.slots, 2, 2), self.lengths, axis=0)

@@ -68,7 +68,7 @@ class FusionSettings:
     mean_life_s: float = 600.0
     confirm: float = 0.97
     delete: float = 0.02
-    slots: int = 6
+    slots: int = 8
     max_targets: int = 500
     link_s: float = 0.25
     claim_s: float = 2.0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from fusion import geometry as g
+from fusion.fuse import Refusals, fuse
 from fusion.site import Site, parse_site
 
 ORIGIN = (47.4, 8.5, 500.0)
@@ -78,3 +80,19 @@ def _pixels(
 
 def encode(lines: list[Line]) -> list[bytes]:
     return [json.dumps(line).encode() + b"\n" for line in lines]
+
+
+def golden_scene() -> Iterator[bytes]:
+    """Track lines of two drones before three cameras, one of which says who it is."""
+    where = site(more="  - {id: rid, kind: remote_id}\n")
+    lines = pixels(where, [circle(), circle(phase=math.pi, height_m=27.0)], 2.0)
+    lines += [
+        {"time": 100.505 + 0.4 * k, "sensor_id": "rid", "kind": "position", "enu": circle()(0.505 + 0.4 * k).tolist(),
+         "id": "DRONE-1", "sigma_horizontal": 3.0, "sigma_vertical": 3.0}
+        for k in range(4)
+    ]  # fmt: skip
+    yield from fuse(encode(sorted(lines, key=lambda line: float(line["time"]))), where, Refusals())
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.writelines(golden_scene())

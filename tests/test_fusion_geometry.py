@@ -44,12 +44,13 @@ def test_enu_agrees_with_pymap3d(lat: float, lon: float, alt: float, offset: tup
     np.testing.assert_allclose(frame.to_enu(*place), offset, atol=1e-5)
 
 
-@given(offsets.filter(lambda v: math.hypot(*v) > 1.0))
+# pymap3d takes components under a millimetre for zero, before it works out the angles.
+@given(offsets.filter(lambda v: math.hypot(*v) > 1.0 and all(c == 0.0 or abs(c) >= 1e-3 for c in v)))
 def test_directions_agree_with_pymap3d_and_return(offset: tuple[float, ...]) -> None:
     azimuth, elevation = g.direction_to_angles(offset)
     # enu2aer writes to its arguments: give it copies.
     want_az, want_el, length = pymap3d.enu2aer(*(np.array(v) for v in offset))
-    assert abs(float(g.wrap_angle(azimuth - math.radians(float(want_az))))) < 1e-9 or math.hypot(*offset[:2]) < 1e-3
+    assert abs(float(g.wrap_angle(azimuth - math.radians(float(want_az))))) < 1e-9 or offset[:2] == (0.0, 0.0)
     assert float(elevation) == pytest.approx(math.radians(float(want_el)), abs=1e-9)
     np.testing.assert_allclose(g.angles_to_direction(azimuth, elevation) * float(length), offset, atol=1e-6)
 
