@@ -4,8 +4,8 @@
 
 A track's line is compared with RTK at each RTK time between two of its lines, while two cameras or more report; gaps of
 RTK over a second are left out. Position errors in metres; NEES of the position, three degrees of freedom, against the
-two-sided 95 % band. `--table` repeats with disturbed measurements (one camera dropped, half the labels, false points,
-disorder, one clock 50 ms wrong).
+two-sided 95 % band (above it the covariance was too small). `--table` repeats with disturbed measurements (one camera
+dropped, half the labels, false points, disorder, one clock 50 ms wrong).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Figures:
     worst_m: float
     one_id: float
     nees_in_band: float
+    nees_above: float
     scored: int
     missing: float
     tracks: int
@@ -85,6 +86,7 @@ def score(flight: Flight, lines: list[Line], disturbance: str) -> Figures:
         worst_m=round(float(errors[seen].max()), 3),
         one_id=round(float(counts.max() / len(times)), 4),
         nees_in_band=round(float(np.mean((nees[seen] > low) & (nees[seen] < high))), 4),
+        nees_above=round(float(np.mean(nees[seen] >= high)), 4),
         scored=len(times), missing=round(float(np.mean(~seen)), 4), tracks=len(names), seconds=round(seconds, 1),
     )  # fmt: skip
 

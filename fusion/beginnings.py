@@ -279,16 +279,18 @@ def merge(population: Population, now_ns: int) -> None:
         return
     means, covs = (values[whole] for values in population.all_collapsed())
     variance = covs[:, 0, 0] + covs[:, 1, 1] + covs[:, 2, 2]
+    doubles = _stay_near(population, whole, _near(means, covs, variance), now_ns)
+    if not doubles:
+        return
     pieces, gone = population.pieces(), set[int]()
-    for i, j in _stay_near(population, whole, _near(means, covs, variance), now_ns):
+    for i, j in doubles:
         a, b = whole[i], whole[j]
         if a in gone or b in gone:
             continue
         keep, drop = (a, b) if population.targets[a].number < population.targets[b].number else (b, a)
         _take_over(pieces, keep, drop, a if variance[i] <= variance[j] else b)
         gone.add(drop)
-    if gone:
-        population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
+    population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
 
 
 def _near(means: FloatArray, covs: FloatArray, variance: FloatArray) -> list[tuple[int, int]]:

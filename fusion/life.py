@@ -74,7 +74,8 @@ def class_probabilities(target: Target) -> tuple[float, ...]:
     """Posterior of the classes under a flat prior."""
     top = max(target.log_class)
     mass = [math.exp(v - top) for v in target.log_class]
-    return tuple(m / math.fsum(mass) for m in mass)
+    whole = math.fsum(mass)
+    return tuple(m / whole for m in mass)
 
 
 def hear_label(target: Target, sensor_id: str, label: str | None, score: float, time_ns: int, look_s: float) -> None:
@@ -86,9 +87,9 @@ def hear_label(target: Target, sensor_id: str, label: str | None, score: float, 
         return
     target.labelled_ns[sensor_id] = time_ns
     hit = min(max(score, _LABEL_LEAST), _LABEL_MOST)
-    rest = (1.0 - hit) / (len(CLASSES) - 1)
+    more, less = share * math.log(hit), share * math.log((1.0 - hit) / (len(CLASSES) - 1))
     for k, name in enumerate(CLASSES):
-        target.log_class[k] += share * math.log(hit if name == label else rest)
+        target.log_class[k] += more if name == label else less
     top = max(target.log_class)
     target.log_class = [max(v - top, _LEAST_LOG_CLASS) for v in target.log_class]
 

@@ -212,10 +212,11 @@ def update(population: Population, look: Look, taken: list[tuple[int, int]]) -> 
     """Kalman update, iterated where the place is wide, of every row of every target that got a report."""
     if not taken:
         return
-    mine = np.concatenate(
-        [np.arange(population.starts[t], population.starts[t] + population.lengths[t]) for t, _ in taken]
-    )
-    report = np.concatenate([np.full(population.lengths[t], m) for t, m in taken])
+    given = np.full(len(population), -1, dtype=np.intp)
+    given[[t for t, _ in taken]] = [m for _, m in taken]
+    of_row = np.repeat(given, population.lengths)
+    mine = np.flatnonzero(of_row >= 0)
+    report = of_row[mine]
     x, p, r = population.x[mine], population.p[mine], look.noise[report]
     step = _Step(look.innovation.gain[mine], look.innovation.spread[mine], look.pairs.residual[mine, report])
     if _is_wide(look.scan, x, p):
@@ -283,7 +284,7 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     sensor.seen_ns = scan.time_ns
     if not taken:
         return
-    row = np.array([population.best_row(t) for t, _ in taken])
+    row = population.best_rows()[[t for t, _ in taken]]
     speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
     white, white_cov, slow, slow_cov = _residuals(population, look, row, np.array([m for _, m in taken]))
     for i, (t, _) in enumerate(taken):

@@ -97,9 +97,11 @@ class Population:
     def best_row(self, t: int) -> int:
         return int(self.starts[t]) + int(np.argmax(self.log_weight[self.rows_of(t)]))
 
-    def by_rows(self, of_targets: NDArray[np.generic]) -> NDArray[np.generic]:
-        """A value per target as a value per row."""
-        return np.repeat(of_targets, self.lengths, axis=0)
+    def best_rows(self) -> NDArray[np.intp]:
+        """[T] `best_row` of every target."""
+        top = np.maximum.reduceat(self.log_weight, self.starts)
+        best = np.flatnonzero(self.log_weight == np.repeat(top, self.lengths))
+        return best[np.searchsorted(best, self.starts)]
 
     def whole_rows(self, mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The rows of an ordinary target with mean [6] and covariance [6, 6], both motion modes alike."""
