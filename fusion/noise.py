@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fusion.geometry import FloatArray
 from fusion.settings import NoiseSettings
 
 _LEAST_WHITE2 = 0.04
@@ -45,19 +44,23 @@ class SensorNoise:
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """Posterior second moments of one report: white [2] and slow [2] means, and their 2×2 covariances."""
+    """Posterior second moments of one report: white [2] and slow [2] means, and their 2×2 covariances.
 
-    white: FloatArray
-    white_cov: FloatArray
-    slow: FloatArray
-    slow_cov: FloatArray
+    Plain lists: single numbers of an array cost more than all that is done with them.
+    """
+
+    white: list[float]
+    white_cov: list[list[float]]
+    slow: list[float]
+    slow_cov: list[list[float]]
     image_speed: tuple[float, float]
 
 
 def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings) -> None:
     """Move `noise` towards what this report shows."""
     rate = 1.0 - math.exp(-elapsed_s / settings.memory_s)
-    white2 = 0.5 * float(found.white[0] ** 2 + found.white[1] ** 2 + found.white_cov[0, 0] + found.white_cov[1, 1])
+    (a, b), cov = found.white, found.white_cov
+    white2 = 0.5 * (a * a + b * b + cov[0][0] + cov[1][1])
     noise.white2 = max(_LEAST_WHITE2, _towards(noise.white2, white2, rate))
     along, across, along_mean = _resolve(found)
     speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
@@ -79,8 +82,7 @@ def _resolve(found: Residuals) -> tuple[float, float, float]:
     if speed < 1.0:
         u, v, speed = 1.0, 0.0, 1.0
     u, v = u / speed, v / speed
-    a, b = float(found.slow[0]), float(found.slow[1])
-    uu, uv, vv = float(found.slow_cov[0, 0]), float(found.slow_cov[0, 1]), float(found.slow_cov[1, 1])
+    (a, b), ((uu, uv), (_, vv)) = found.slow, found.slow_cov
     along_mean, across_mean = u * a + v * b, u * b - v * a
     along = along_mean**2 + u * u * uu + 2.0 * u * v * uv + v * v * vv
     across = across_mean**2 + v * v * uu - 2.0 * u * v * uv + u * u * vv

@@ -286,7 +286,8 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
         return
     row = population.best_rows()[[t for t, _ in taken]]
     speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
-    white, white_cov, slow, slow_cov = _residuals(population, look, row, np.array([m for _, m in taken]))
+    parts = _residuals(population, look, row, np.array([m for _, m in taken]))
+    white, white_cov, slow, slow_cov = (part.tolist() for part in parts)
     for i, (t, _) in enumerate(taken):
         target, speed = population.targets[t], (speeds[i][0], speeds[i][1])
         target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed)
