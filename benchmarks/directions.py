@@ -115,7 +115,7 @@ def _figures(units: FloatArray, truth: FloatArray, per_second: float) -> dict[st
 def _normalised(found: Any, truth: FloatArray) -> float:
     azimuth, elevation = direction_to_angles(truth)
     off = float(wrap_angle(found.azimuth_rad - azimuth)) / found.sigma_azimuth_rad
-    return off**2 + (float(found.elevation_rad - elevation) / found.sigma_elevation_rad) ** 2
+    return float(off**2 + (float(found.elevation_rad - elevation) / found.sigma_elevation_rad) ** 2)
 
 
 def resolved(finder: DirectionFinder, windows: int, generator: np.random.Generator) -> float:

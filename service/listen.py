@@ -207,7 +207,7 @@ def _around(samples: Samples, centre: int, window: int) -> Samples:
     """`[…, window]` around a centre, moved to lie inside; sound shorter than it is repeated."""
     length = samples.shape[-1]
     if length < window:
-        return np.take(samples, np.arange(window) % length, axis=-1)
+        return samples[..., np.arange(window) % length]
     start = min(max(centre - window // 2, 0), length - window)
     inside: Samples = samples[..., start : start + window]
     return inside

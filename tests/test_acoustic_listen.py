@@ -55,7 +55,7 @@ def samples() -> FloatArray:
     truth = angles_to_direction(math.radians(AZIMUTH_DEG), math.radians(ELEVATION_DEG))
     sound = field([drone(truth, generator, 400.0)], eight_microphones(), np.arange(round(1.2 * RATE)) / RATE, AIR)
     noisy = at_snr(sound, generator.standard_normal(sound.shape), 10.0)
-    return noisy * (0.2 / np.abs(noisy).max())
+    return np.asarray(noisy * (0.2 / np.abs(noisy).max()))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def lines_of(audio: Path, array: Path | None) -> tuple[list[dict[str, Any]], lis
     """What is written, and what is warned of."""
     told: list[str] = []
     output = audio.with_suffix(".jsonl")
-    listen(audio, array and read_array(array), output, untrained, Progress(), told.append)
+    listen(audio, read_array(array) if array else None, output, untrained, Progress(), told.append)
     return [json.loads(line) for line in output.read_text().splitlines()], told
 
 

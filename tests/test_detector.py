@@ -28,13 +28,13 @@ def a_network(band: Band = "infrared", seed: int = 0) -> DetectorNetwork:
     """Untrained, but with normalisation statistics and heads that are not trivial."""
     torch.manual_seed(seed)
     network = DetectorNetwork(Architecture(band))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
-            torch.nn.init.normal_(module.running_mean, std=0.2)
-    for head in network.heads:
-        torch.nn.init.normal_(head.bias[4:], -2.0, 1.0)
-        torch.nn.init.normal_(head.weight, std=0.2)
+    for name, values in network.state_dict().items():
+        if name.endswith("running_var"):
+            torch.nn.init.uniform_(values, 0.5, 2.0)
+        elif name.endswith("running_mean") or (name.startswith("heads") and name.endswith("weight")):
+            torch.nn.init.normal_(values, std=0.2)
+        elif name.startswith("heads"):
+            torch.nn.init.normal_(values[4:], -2.0, 1.0)
     return network.eval()
 
 

@@ -60,6 +60,9 @@ class Script:
 class BrightPixels:
     """Finds one box per frame and remembers what it was asked."""
 
+    name, sha256, backend = "bright-pixels", "", "test"
+    thresholds: dict[str, float] = {}  # noqa: RUF012
+
     def __init__(self, fail_at: int | None = None) -> None:
         self.batches: list[list[tuple[str, int]]] = []
         self.forgotten: list[str] = []
