@@ -25,6 +25,8 @@ GRID = 3
 CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22}
 #: Largest and smallest size that the random zoom gives an object, network pixels.
 SIZE_RANGE = (6.0, 100.0)
+#: Range of the random zoom, and in the calm end of a training.
+ZOOM, CALM_ZOOM = (0.65, 2.0), (0.85, 1.2)
 #: Share of crops that get an object of another clip; the standard deviation of brightness up to which sky is plain; the
 #: least contrast of such an object (one that cannot be seen would teach to see things), both in grey levels.
 PASTED = 0.35
@@ -71,20 +73,32 @@ class FrameCache:
 
 
 class Sampler:
-    """Draws random crops for ever; all randomness comes from one seeded generator."""
+    """Draws random crops for ever; all randomness comes from one seeded generator.
 
-    def __init__(self, clips: list[Clip], cache: FrameCache, band: Band, size: int, seed: int) -> None:
+    After `calm_after` crops they are close to what a camera gives: nothing is pasted, the polarity stays and sizes
+    change little. A network that ends on such crops fits its boxes better (YOLOX, Ge et al. 2021, section 2.1).
+    """
+
+    def __init__(
+        self, clips: list[Clip], cache: FrameCache, band: Band, size: int, seed: int, calm_after: int = 1 << 62
+    ) -> None:
         self.clips, self.cache, self.band, self.size = clips, cache, band, size
+        self.calm_after, self.drawn = calm_after, 0
         self.random = np.random.default_rng(seed)
         self.chances = _clip_chances(clips)
 
+    @property
+    def calm(self) -> bool:
+        return self.drawn > self.calm_after
+
     def draw(self) -> Sample:
+        self.drawn += 1
         clip, index = self._moment()
         boxes = self._boxes(clip, index)
         warp = self._warp(boxes, self.cache.arrays[clip.name].shape[2:])
         view = self._view(clip, index, warp)
         corners, labels = _move_boxes(boxes, warp, self.size)
-        if self.random.random() < PASTED:
+        if not self.calm and self.random.random() < PASTED:
             corners, labels = self._paste(view, corners, labels)
         spatial, *earlier = self._degrade(view)
         planes = normalise(spatial, [picture[0] for picture in earlier])
@@ -164,7 +178,8 @@ class Sampler:
 
     def _zoom(self, side: float) -> float:
         """How much larger an object of this many network pixels is shown."""
-        zoom = float(np.exp(self.random.uniform(np.log(0.65), np.log(2.0))))
+        low, high = CALM_ZOOM if self.calm else ZOOM
+        zoom = float(np.exp(self.random.uniform(np.log(low), np.log(high))))
         return float(np.clip(zoom, SIZE_RANGE[0] / side, max(SIZE_RANGE[1] / side, 0.4)))
 
     def _affine(self, zoom: float, centre: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -196,7 +211,7 @@ class Sampler:
         random = self.random
         gain = float(np.exp(random.normal(0, 0.2)))
         offset = float(random.normal(0, 12))
-        if self.band == "infrared" and random.random() < 0.06:
+        if self.band == "infrared" and not self.calm and random.random() < 0.06:
             gain = -gain
         blur = random.random() < 0.06
         noise = float(abs(random.normal(0, 1.5))) if random.random() < 0.2 else 0.0

@@ -43,13 +43,14 @@ class Recipe:
     """Everything that decides what is learned, besides the data."""
 
     band: Band
-    steps: int = 11000
+    steps: int = 11900
     batch: int = 32
     crop: int = 128
     rate: float = 2.5e-3
     weight_decay: float = 0.02
     warm_up: int = 300
     average: float = 0.999
+    calm: int = 1500  # last steps, on crops close to what a camera gives
     seed: int = 1
 
 
@@ -82,7 +83,9 @@ def train(
         torch.set_num_threads(threads)
     clips = load_clips(data, recipe.band, "train")
     run = Run(recipe, where, work / recipe_name / "checkpoint.pt")
-    sampler = Sampler(clips, FrameCache(work / "cache", clips), recipe.band, recipe.crop, recipe.seed + run.step)
+    calm_after = (recipe.steps - recipe.calm - run.step) * recipe.batch
+    cache = FrameCache(work / "cache", clips)
+    sampler = Sampler(clips, cache, recipe.band, recipe.crop, recipe.seed + run.step, calm_after)
     last = min(cap or recipe.steps, recipe.steps)
     try:
         _loop(run, sampler, last)

@@ -166,7 +166,11 @@ async def until_gone(
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Not `gather`: it would lose the message by which anyio knows its own cancellation, and so leak it.
+        await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # looked at: a client that has gone is no news for the log
 
 
 async def _listen_until_gone(websocket: WebSocket, heard: Callable[[], None] = _ignore) -> None:

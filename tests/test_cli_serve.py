@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,13 @@ def service(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def get(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=WAIT_S) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(address, timeout=WAIT_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code != 503:  # not ready yet, and says what is not
+            raise
+        return json.load(error)
 
 
 def test_sigterm_ends_with_status_0_and_everything_accepted_is_in_the_store(tmp_path: Path) -> None:
