@@ -91,7 +91,7 @@ def detection_loss(cells: tuple[Tensor, ...], targets: Targets) -> dict[str, Ten
     truth = targets.boxes.gather(1, index[..., None].expand(-1, -1, 4))[taken]
     _, ciou = complete_iou(boxes[taken], truth)
     box_loss = ((1 - ciou) * quality[taken]).sum() / norm
-    return {"total": class_loss + 2.5 * box_loss, "class": class_loss.detach(), "box": box_loss.detach()}
+    return {"total": class_loss + 5.0 * box_loss, "class": class_loss.detach(), "box": box_loss.detach()}
 
 
 def _weights(logits: Tensor, taken: Tensor, spare: Tensor, bird_weight: Tensor) -> Tensor:

@@ -43,14 +43,14 @@ class Recipe:
     """Everything that decides what is learned, besides the data."""
 
     band: Band
-    steps: int = 11900
+    steps: int = 10000
     batch: int = 32
     crop: int = 128
     rate: float = 2.5e-3
     weight_decay: float = 0.02
     warm_up: int = 300
     average: float = 0.999
-    calm: int = 1500  # last steps, on crops close to what a camera gives
+    calm: int = 1200  # last steps, on crops close to what a camera gives
     seed: int = 1
 
 
