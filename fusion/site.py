@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ Longitude = Annotated[float, Field(ge=-180.0, le=180.0, allow_inf_nan=False)]
 Altitude = Annotated[float, Field(ge=-1000.0, le=100_000.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Triple = tuple[Finite, Finite, Finite]
+Checked = TypeVar("Checked", bound=BaseModel)
 
 _MOST_TEXT = 1_000_000
 #: A drone this wide, m, is found down to this many pixels: sets how far a camera's silence means something.
@@ -213,15 +214,24 @@ def parse_site(text: str) -> Site:
     Raises:
         SiteError: with every fault found.
     """
+    return site_of(read_checked(text, SiteFile))
+
+
+def read_checked(text: str, kind: type[Checked]) -> Checked:
+    """The file of some `kind` (a site, or what holds one) that `text` (YAML) is.
+
+    Raises:
+        SiteError: with every fault found.
+    """
     root, data = _load_yaml(text)
     faults = [*_repeated_keys(root, ()), *_repeated_ids(root, data)]
     try:
-        file = SiteFile.model_validate(data)
+        file = kind.model_validate(data)
     except ValidationError as error:
         raise SiteError(faults + [_fault(root, e) for e in _own_faults(error.errors())]) from None
     if faults:
         raise SiteError(faults)
-    return site_of(file)
+    return file
 
 
 def site_of(file: SiteFile) -> Site:
