@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from fusion.geometry import LocalFrame, wrap_angle
+from fusion.sensors.camera.measure import point_report
 from fusion.site import Sensor, Site
 from fusion.types import NS, Measurement, Scan, SensorPose, Space
 from models.types import CLASSES
@@ -22,8 +23,6 @@ _MOST_TIME_S = 1e10
 _MOST_DISTANCE_M = 100_000.0
 _LEAST_SIGMA_RAD = 1e-6
 _VELOCITY_SIGMA_MPS = 1.0
-_POINT_SIGMA_PX = 0.1  # of a point whose own error is unknown: the rest is learned per camera
-_BOX_SHARE = 0.05  # σ of a box's centre, of its size
 
 Fields = dict[str, Any]
 
@@ -148,9 +147,7 @@ def _pixel(fields: Fields, sensor: Sensor) -> Measurement:
     if not bool(camera.sees(np.array(point))):
         raise Refused("the point lies outside the camera's picture")
     label, score = _label(fields)
-    sigma = math.hypot(_POINT_SIGMA_PX, _BOX_SHARE * (size or 0.0))
-    angular = None if size is None else size / math.sqrt(camera.fx * camera.fy)
-    return Measurement(Space.PIXEL, point, _diagonal(sigma, sigma), label, score, angular)
+    return point_report(point, camera, size_px=size, label=label, score=score)
 
 
 def _bearing(fields: Fields) -> Measurement:

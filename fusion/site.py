@@ -158,12 +158,23 @@ class Recording(_Strict):
     max_gb: Positive | None = None
 
 
+class FusionConfig(_Strict):
+    """How the sensors' reports become tracks.
+
+    Attributes:
+        lag: seconds that a report may come later than its time; tracks are behind the clock by as much.
+    """
+
+    lag: Annotated[float, Field(ge=0.0, le=60.0, allow_inf_nan=False)] | None = None
+
+
 class SiteFile(_Strict):
     """The whole file."""
 
     site: SiteConfig
     sensors: Annotated[tuple[SensorConfig, ...], Field(min_length=1)]
     zones: tuple[Zone, ...] = ()
+    fusion: FusionConfig = FusionConfig()
     recording: Recording | None = None
     store: str | None = None
     bus: str = "local"

@@ -1,4 +1,4 @@
-"""What is true now, by what the bus said: the living tracks of each camera and the newest detections.
+"""What is true now, by what the bus said: the living tracks of the site and of each camera, and the newest detections.
 
 The WebSocket's snapshot and `GET /api/v1/tracks` read the same board, so that they never disagree. A track is encoded
 when it is first asked for, and once for every reader of that state.
@@ -13,8 +13,9 @@ from functools import cached_property
 import orjson
 
 from models.types import Detections
-from service.schemas import Json, found_json, rfc3339, track_json
-from service.types import CameraUpdate, Message, TracksEnded
+from service.schemas import Json, found_json, rfc3339, track_json, world_track_json
+from service.types import CameraUpdate, Message, TracksEnded, WorldTrack, WorldUpdate
+from service.world_rows import number_of
 from tracking.types import ImageTracks, Status
 
 
@@ -23,11 +24,12 @@ class LiveTrack:
     """A track as it is now, already encoded. `order` sorts by birth, then by number and sensor."""
 
     id: str
-    sensor_id: str
+    sensors: tuple[str, ...]
     class_name: str
     state: str
     order: tuple[int, int, str]
     json: bytes
+    place: tuple[float, float] | None = None  # longitude, latitude in degrees
 
 
 class CameraTracks:
@@ -53,17 +55,39 @@ class CameraTracks:
         first_ns = self.time_ns - track.age_ns
         shown = track_json(self.sensor_id, track, self.time_ns, first_ns)
         order = (first_ns, track.track_id, self.sensor_id)
-        return LiveTrack(shown["id"], self.sensor_id, shown["class"], shown["state"], order, orjson.dumps(shown))
+        return LiveTrack(shown["id"], (self.sensor_id,), shown["class"], shown["state"], order, orjson.dumps(shown))
+
+
+class WorldTracks:
+    """The living tracks of the site; encoded when first asked for, and once."""
+
+    def __init__(self, update: WorldUpdate | None = None) -> None:
+        self._tracks = update.tracks if update else ()
+        self.time_ns = update.time_ns if update else 0
+        self.ids = tuple(each.track.track_id for each in self._tracks)
+
+    @cached_property
+    def encoded(self) -> tuple[LiveTrack, ...]:
+        return tuple(map(self._encode, self._tracks))
+
+    def _encode(self, each: WorldTrack) -> LiveTrack:
+        shown = world_track_json(each, self.time_ns)
+        order = (each.first_ns, number_of(shown["id"]), "")
+        place = (each.longitude_deg, each.latitude_deg)
+        sensors = tuple(shown["sensors"])
+        return LiveTrack(shown["id"], sensors, shown["class"], shown["state"], order, orjson.dumps(shown), place)
 
 
 class Board:
-    """What is true now, by what the bus said: living tracks and newest detections of each camera.
+    """What is true now, by what the bus said: living tracks of the site, living tracks and newest detections of each
+    camera.
 
     Used by the event loop's thread alone. `version` changes with everything that changes.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        self.world = WorldTracks()
         self.cameras: dict[str, CameraTracks] = {}
         self.detections: dict[str, Detections] = {}
         self._sorted: tuple[int, list[LiveTrack]] = (-1, [])
@@ -77,6 +101,8 @@ class Board:
                 self.detections[message.sensor_id] = message.detections
             case TracksEnded() if message.sensor_id in self.cameras:
                 self.cameras[message.sensor_id] = self.cameras[message.sensor_id].without(message.track_ids)
+            case WorldUpdate():
+                self.world = WorldTracks(message)
             case _:
                 pass
 
@@ -84,6 +110,7 @@ class Board:
         """All living tracks, newest birth first."""
         if self._sorted[0] != self.version:
             tracks = [track for camera in self.cameras.values() for track in camera.encoded]
+            tracks += self.world.encoded
             tracks.sort(key=lambda track: track.order, reverse=True)
             self._sorted = (self.version, tracks)
         return self._sorted[1]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from fusion.types import Scan
 from models.types import Detections, Frame
 from service.bus import Bus
 from service.clock import Clock
@@ -51,6 +52,7 @@ class Camera:
         make_detector: called for each start.
         make_tracker: given the first id that was never used.
         first_id: the first id of a new track, from the store.
+        measure: what a camera whose place is known tells the site of each frame.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Camera:
         live: LiveState,
         bus: Bus,
         clock: Clock,
+        measure: Callable[[CameraUpdate], Scan] | None = None,
     ) -> None:
         self.sensor_id = sensor_id
         self.processed = 0
@@ -74,6 +77,7 @@ class Camera:
         self._live = live
         self._bus = bus
         self._clock = clock
+        self._measure = measure
         self._last_ns: int | None = None  # when the last frame was done; None: nothing to go on from
         self._stopping = threading.Event()
         self._finished = False
@@ -137,6 +141,8 @@ class Camera:
         update = CameraUpdate(detections, tracks, times)
         self._live.put(frame, update)  # first, so that who reads the update finds its picture
         self._bus.publish(self._subject, update)
+        if self._measure is not None:
+            self._bus.publish(f"scan.{self.sensor_id}", self._measure(update))
         self.processed += 1
 
     def _silent(self) -> bool:

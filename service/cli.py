@@ -159,11 +159,15 @@ def serve(
     if bool(source) == bool(config):
         raise CallError("give either --source, a camera or a recording, or --config, or try `deeplomatics demo`")
     options: dict[str, Any] = {"host": host, "port": port, "data_folder": data}
-    of_site = {"cameras": _cameras(source, sensor, loop)} if config is None else _site_options(config)
-    _serve(_settings(options | of_site, device), None)
+    if config is None:
+        _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device), None)
+        return
+    site, cameras = _read_site(config)
+    of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store}
+    _serve(_settings(options | of_site, device), None, site)
 
 
-def _serve(settings: Settings, make_capture: MakeCapture | None) -> None:
+def _serve(settings: Settings, make_capture: MakeCapture | None, site: Site | None = None) -> None:
     from service import server
 
     listener = server.listen(settings.host, settings.port)  # before the slow part: a taken port is told at once
@@ -172,7 +176,7 @@ def _serve(settings: Settings, make_capture: MakeCapture | None) -> None:
 
     logs.configure(settings.log_format, settings.log_level, logs.secrets_of(settings.cameras))
     address = server.address_of(listener)
-    with server.ended_by_signal(), Pipeline(settings, make_capture=make_capture) as pipeline:
+    with server.ended_by_signal(), Pipeline(settings, None, make_capture, site) as pipeline:
         http = api.server(api.create_app(pipeline), settings.host, settings.port)
         server.run(http.config, listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
     server.exit_if_held()
@@ -211,14 +215,6 @@ def _address(text: str) -> SourceAddress:
     if address.kind == "path" and not Path(address.reveal()).exists():
         raise CallError(f"there is no file, folder or device {address}: check the name")
     return address
-
-
-def _site_options(path: Path) -> dict[str, Any]:
-    """What a site file says to the service; for now its cameras, its name and its store."""
-    site, cameras = _read_site(path)
-    if not cameras:
-        raise CallError(f"{path} has no camera with a source, and other sensors are not served yet: add one")
-    return {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store}
 
 
 def _read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:

@@ -28,11 +28,12 @@ from service.board import Board, detections_json
 from service.bus import Bus, Full, Subscription
 from service.schemas import Json, rfc3339
 from service.sockets import Batch, Channel, open_channel
-from service.types import CameraUpdate, Message, SensorHealth, TracksEnded
+from service.types import CameraUpdate, Message, SensorHealth, TracksEnded, WorldUpdate
 
 Topic = Literal["tracks", "detections", "alerts", "sensors"]
 TOPICS: tuple[Topic, ...] = ("tracks", "detections", "alerts", "sensors")
 
+SUBJECTS = ("camera.", "sensor.", "world")  # what clients are told of
 SUBSCRIPTION_CAPACITY = 4096  # messages; a minute of two cameras, should the event loop ever stand still
 
 
@@ -85,6 +86,7 @@ class News:
     cameras: dict[str, None] = field(default_factory=dict)
     detections: dict[str, None] = field(default_factory=dict)
     sensors: dict[str, SensorHealth] = field(default_factory=dict)
+    world: bool = False
 
     def accept(self, message: Message) -> None:
         match message:
@@ -94,6 +96,8 @@ class News:
                 self.cameras[message.sensor_id] = None
             case SensorHealth():
                 self.sensors[message.sensor_id] = message
+            case WorldUpdate():
+                self.world = True
 
 
 class Hub:
@@ -122,6 +126,7 @@ class Hub:
         self._news = News()
         self._seq = 0
         self._sent: dict[str, tuple[int, ...]] = {}  # numbers of the tracks clients know, by camera
+        self._sent_world: tuple[str, ...] = ()  # ids of the world tracks clients know
         self._snapshots: dict[frozenset[Topic], Batch] = {}
 
     @property
@@ -147,6 +152,7 @@ class Hub:
             "hub",
             capacity=SUBSCRIPTION_CAPACITY,
             full=Full.DROP_OLDEST,
+            prefixes=SUBJECTS,
             wake=lambda: _call(loop, wake.set),
         )
         try:
@@ -219,6 +225,7 @@ class Hub:
         combinations = {client.topics for client in self.clients}
         wanted = frozenset[Topic]().union(*combinations)
         moved = [self._track_messages(sensor_id, "tracks" in wanted) for sensor_id in news.cameras]
+        moved += [self._world_messages("tracks" in wanted)] if news.world else []
         made: dict[Topic, list[bytes]] = {
             "tracks": [message for messages in moved for message in messages],
             "detections": [self._detections_message(each) for each in news.detections if "detections" in wanted],
@@ -242,6 +249,19 @@ class Hub:
         return [
             *(self._message("delete", "tracks", time, data) for data in deletes),
             *(self._message("update", "tracks", time, track.json) for track in camera.encoded),
+        ]
+
+    def _world_messages(self, wanted: bool) -> list[bytes]:
+        world = self._board.world
+        gone = [each for each in self._sent_world if each not in world.ids]
+        self._sent_world = world.ids
+        if not wanted:
+            return []
+        time = rfc3339(world.time_ns)
+        deletes = [orjson.dumps({"id": each, "sensor": None}) for each in gone]
+        return [
+            *(self._message("delete", "tracks", time, data) for data in deletes),
+            *(self._message("update", "tracks", time, track.json) for track in world.encoded),
         ]
 
     def _detections_message(self, sensor_id: str) -> bytes:

@@ -10,16 +10,19 @@
     │ ▼  ImageTracker      a pure fold                                │    service.stage, tracking.image_tracker
     │ │  ImageTracks                                                  │
     └─┼───────────────────────────────────────────────────────────────┘
-      │  CameraUpdate, one per frame
+      │  CameraUpdate, one per frame, and a Scan where the camera's place is known
       ├──▶ LiveState       newest frame of each camera with its update     service.live ──▶ pictures, lists
       ▼
      Bus ◀── SensorHealth ── Monitor, four looks a second                  service.bus, service.monitor
       │      one order: seq 1, 2, 3…
+      ├──▶ World           scans and heartbeats to tracks of the site,     service.world, service.stage,
+      │                    which go back on the bus as WorldUpdate         fusion.sequencer, fusion.engine
       ├──▶ Store           SQLite, one writer                              service.store ──▶ history
       └──▶ Hub             WebSockets                                      service.hub
 
 Bounds, each with its policy: a capture keeps the newest frame; the store's subscription refuses the newest and counts
-(`STORE_CAPACITY`); the hub's drops the oldest and tells its clients. Nothing that reads can hold a camera up.
+(`STORE_CAPACITY`), and so does the world's; the hub's drops the oldest and tells its clients. Nothing that reads can
+hold a camera up.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from typing import Self
 import structlog
 
 from fusion.sensors.camera.config import CameraConfig
+from fusion.site import Site
+from service import store
 from service.bus import Bus, Full
 from service.camera import Camera, FrameSource
 from service.capture import Capture
@@ -39,7 +44,8 @@ from service.detection import DetectorPool
 from service.live import LiveState
 from service.monitor import Monitor
 from service.settings import Settings
-from service.store import Store, path_of
+from service.store import WORLD, Store, path_of
+from service.world import World, camera_measure, locates
 from tracking.image_tracker import ImageTracker
 from tracking.settings import TrackerSettings
 
@@ -56,30 +62,43 @@ class Pipeline:
 
     Args:
         make_capture: opens a source; a simulation gives its own.
+        site: where the sensors stand. Without it, or where none has a place, there is no world: every camera follows
+            in its own picture.
 
     Raises:
         StoreError: the store cannot be written.
         models.infer.WeightsError: the detector's weights are missing or not the right ones.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, make_capture: MakeCapture | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        make_capture: MakeCapture | None = None,
+        site: Site | None = None,
+    ) -> None:
         self.settings = settings
+        self.site = site
         self.clock = clock or SystemClock()
         self._make_capture = make_capture or Capture
         self.bus = Bus(self.clock.now_ns)
         self.live = LiveState(tuple(camera.id for camera in settings.cameras))
         self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
+        self.world = self._world(site) if site is not None and locates(site) else None
         self.cameras = [self._camera(config) for config in settings.cameras]
         self._monitor = Monitor(self.cameras, self.live, self.bus, self.clock)
 
     def start(self) -> None:
         """Readers first, then sources: nothing that is published goes unread."""
-        self.store.follow(self.bus.subscribe("store", capacity=STORE_CAPACITY, full=Full.REFUSE_NEWEST))
+        kept = self.bus.subscribe("store", capacity=STORE_CAPACITY, full=Full.REFUSE_NEWEST, prefixes=store.SUBJECTS)
+        self.store.follow(kept)
+        if self.world is not None:
+            self.world.start()
         for camera in self.cameras:
             camera.start()
         self._monitor.start()
-        log.info("started", cameras=[camera.sensor_id for camera in self.cameras])
+        log.info("started", cameras=[camera.sensor_id for camera in self.cameras], world=self.world is not None)
 
     def stop(self) -> None:
         """Sources first, then readers: what was published is written before this returns, within 5 s."""
@@ -89,6 +108,8 @@ class Pipeline:
         with ThreadPoolExecutor(max(1, len(self.cameras))) as joining:  # one that is held does not use up others' time
             joined = list(joining.map(lambda camera: camera.join(JOIN_S), self.cameras))
         late = [camera.sensor_id for camera, done in zip(self.cameras, joined, strict=True) if not done]
+        if self.world is not None:
+            self.world.stop()
         self.bus.close()
         self.store.close()
         log.info("stopped", processed=sum(camera.processed for camera in self.cameras), unfinished=late)
@@ -104,8 +125,13 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _world(self, site: Site) -> World:
+        return World(site, self.bus, self.clock, self.store.first_id(WORLD))
+
     def _camera(self, config: CameraConfig) -> Camera:
-        tracking = TrackerSettings.at(self.detectors.thresholds(config.spectrum))
+        thresholds = self.detectors.thresholds(config.spectrum)
+        tracking = TrackerSettings.at(thresholds)
+        placed = self.site.sensors.get(config.id) if self.site is not None else None
         return Camera(
             config.id,
             self._make_capture(config, self.clock),
@@ -115,4 +141,5 @@ class Pipeline:
             live=self.live,
             bus=self.bus,
             clock=self.clock,
+            measure=camera_measure(placed, thresholds),
         )

@@ -320,7 +320,7 @@ def _answers(track: LiveTrack, question: TracksQuestion) -> bool:
     return (
         (not question.class_ or track.class_name in question.class_)
         and (not question.state or track.state in question.state)
-        and (not question.sensor or track.sensor_id in question.sensor)
+        and (not question.sensor or any(each in question.sensor for each in track.sensors))
     )
 
 

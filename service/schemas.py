@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.types import CLASSES, Band, Detections, TimeSource
-from service.types import SensorHealth, SensorState, public_track_id
+from service.types import SensorHealth, SensorState, WorldTrack, public_track_id
 from tracking.types import ImageTrack, Status
 
 Json = dict[str, Any]
@@ -112,6 +112,9 @@ class Track(TrackPoint):
     first_seen: Time
     claimed_id: str | None = Field(default=None, description="what the aircraft says of itself (Remote ID, ADS-B)")
     identity: Literal["cooperative", "unknown", "conflicting"] = "unknown"
+    identity_score: Probability = Field(default=0.5, description="how well claim and sightings agree; 0.5: not known")
+    evidence: list[str] = Field(default=[], description="why this identity, in words")
+    claim_only: bool = Field(default=False, description="nothing but the aircraft's own claim vouches for it")
 
 
 class Detection(Schema):
@@ -256,7 +259,48 @@ def track_json(sensor_id: str, track: ImageTrack, time_ns: int, first_ns: int) -
         "first_seen": rfc3339(first_ns),
         "claimed_id": None,
         "identity": "unknown",
+        "identity_score": 0.5,
+        "evidence": [],
+        "claim_only": False,
         **track_point_json(track, time_ns),
+    }
+
+
+def world_point_json(shown: WorldTrack, time_ns: int) -> Json:
+    """A `TrackPoint` of a world track; rounded well below any uncertainty."""
+    track = shown.track
+    return {
+        "time": rfc3339(time_ns),
+        "state": track.status.value,
+        "class": best_class(track.class_probabilities),
+        "probabilities": by_class(track.class_probabilities),
+        "score": round(track.existence, 4),
+        "existence": round(track.existence, 4),
+        "space": "world",
+        "box": None,
+        "velocity": rounded(track.mean[3:6], 4),
+        "covariance": [float(f"{value:.7g}") for value in track.covariance],
+        "latitude": round(shown.latitude_deg, 9),
+        "longitude": round(shown.longitude_deg, 9),
+        "altitude": round(shown.altitude_m, 4),
+        "enu": rounded(track.mean[:3], 4),
+    }
+
+
+def world_track_json(shown: WorldTrack, time_ns: int) -> Json:
+    """A `Track` of a world track."""
+    track = shown.track
+    return {
+        "id": track.track_id,
+        "sensor": None,
+        "sensors": [sensor_id for sensor_id, _ in track.contributors],
+        "first_seen": rfc3339(shown.first_ns),
+        "claimed_id": track.claimed_id,
+        "identity": track.identity.value,
+        "identity_score": round(track.identity_score, 4),
+        "evidence": list(track.evidence),
+        "claim_only": track.claim_only,
+        **world_point_json(shown, time_ns),
     }
 
 

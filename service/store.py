@@ -30,17 +30,22 @@ from typing import Any
 import structlog
 
 from models.types import CLASSES, Detections
+from service import world_rows
 from service.bus import Subscription
 from service.schemas import best_class, class_names
-from service.types import CameraUpdate, Envelope, TracksEnded
+from service.types import CameraUpdate, Envelope, TracksEnded, WorldUpdate
+from service.world_rows import StoredWorldTrack
 from tracking.types import ImageTrack, Status
 
 log = structlog.get_logger("service.store")
 
-VERSION = 1  # of the tables below, in SQLite's user_version
+VERSION = 2  # of the tables below, in SQLite's user_version
+SUBJECTS = ("camera.", "world")  # what is kept
+WORLD = "@world"  # whose numbers the tracks of the site count by; no sensor can be called so
 GROUP_S = 0.2  # how long the first update of a transaction waits for company
 ID_BLOCK = 1000  # track numbers reserved ahead, so that a killed process leaves none to be used twice
 PRUNE_ROWS = 5000  # detections removed by one transaction at most
+PRUNE_TRACKS = 10  # world tracks removed by one transaction at most, where there are no detections
 READ_STEPS = 40_000_000  # of SQLite's virtual machine, about two seconds
 
 SCHEMA = """
@@ -84,6 +89,8 @@ CREATE INDEX detections_by_time ON detections (time_ns);
 CREATE INDEX detections_by_sensor ON detections (sensor, time_ns);
 CREATE INDEX detections_by_class ON detections (class, time_ns);
 """
+#: What brings a store of version N to version N + 1.
+UPGRADES = {1: world_rows.SCHEMA}
 
 _ESTIMATE = struct.Struct("<22f")
 _SCORES = struct.Struct(f"<{len(CLASSES)}f")
@@ -143,6 +150,7 @@ class Filter:
     since_ns: int | None = None
     until_ns: int | None = None
     min_score: float = 0.0
+    bbox: tuple[float, float, float, float] | None = None  # west, south, east, north in degrees
     after: Key | None = None  # key of the last row of the page before
     limit: int = 100
 
@@ -290,10 +298,10 @@ class Store:
 
     def _enter(self, db: sqlite3.Connection, group: Sequence[Envelope]) -> None:
         """Sensors never seen before, and track numbers reserved well ahead of those in use; on disk before the rows."""
-        used = {message.sensor_id: self._used.get(message.sensor_id, 0) for message in _messages(group)}
-        for update in (message for message in _messages(group) if isinstance(message, CameraUpdate)):
-            numbers = (track.track_id for track in update.tracks.tracks)
-            used[update.sensor_id] = max(used[update.sensor_id], *numbers, 0)
+        used: dict[str, int] = {}
+        for message in _messages(group):
+            name = _counter(message)
+            used[name] = max(used.get(name, self._used.get(name, 0)), _largest(message))
         for sensor_id, largest in used.items():
             if largest >= self._reserved.get(sensor_id, 0) - ID_BLOCK // 2 or sensor_id not in self._sensors:
                 with db:
@@ -304,10 +312,13 @@ class Store:
     def _rows(self, group: Sequence[Envelope]) -> _Rows:
         rows = _Rows(self.min_score)
         for message in _messages(group):
-            if isinstance(message, CameraUpdate):
-                rows.add_update(self._sensors[message.sensor_id], message)
-            else:
-                rows.add_ended(self._sensors[message.sensor_id], message.track_ids)
+            match message:
+                case CameraUpdate():
+                    rows.add_update(self._sensors[message.sensor_id], message)
+                case TracksEnded():
+                    rows.add_ended(self._sensors[message.sensor_id], message.track_ids)
+                case WorldUpdate():
+                    rows.add_world(message)
         return rows
 
     def _prune(self, db: sqlite3.Connection) -> None:
@@ -320,9 +331,14 @@ class Store:
         (cutoff,) = db.execute(
             "SELECT max(time_ns) FROM (SELECT time_ns FROM detections ORDER BY time_ns LIMIT ?)", (PRUNE_ROWS,)
         ).fetchone()
+        if cutoff is None:  # a site without cameras: only tracks of the world
+            (cutoff,) = db.execute(
+                "SELECT max(last_ns) FROM (SELECT last_ns FROM world_tracks ORDER BY last_ns LIMIT ?)", (PRUNE_TRACKS,)
+            ).fetchone()
         if cutoff is not None:
             db.execute("DELETE FROM detections WHERE time_ns <= ?", (cutoff,))
             db.execute("DELETE FROM tracks WHERE last_ns <= ? AND state = 'deleted'", (cutoff,))
+            db.execute("DELETE FROM world_tracks WHERE last_ns <= ? AND state = 'deleted'", (cutoff,))
 
     # ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -353,6 +369,35 @@ class Store:
         sql = f"{_HISTORY} WHERE s.name = ? AND t.id = s.id << 32 | ? {where.sql} ORDER BY p.time_ns LIMIT ?"
         rows = self._read(sql, (sensor_id, number, *where.values, narrow.limit))
         return [replace(_stored_track(row), key=(row[3], row[0])) for row in rows]
+
+    def world_tracks(self, narrow: Filter) -> list[StoredWorldTrack]:
+        """As `tracks`, of the site."""
+        where = _Where()
+        where.one_of("t.class", narrow.classes)
+        where.one_of("t.state", narrow.states)
+        where.any_of("t.sensors", narrow.sensors)
+        where.add("t.last_ns >= ?", narrow.since_ns)
+        where.add("t.first_ns <= ?", narrow.until_ns)
+        where.within(("p.longitude", "p.latitude"), narrow.bbox)
+        where.before("t.first_ns", "t.id", narrow.after)
+        sql = f"{world_rows.TRACKS} WHERE 1 {where.sql} ORDER BY t.first_ns DESC, t.id DESC LIMIT ?"
+        rows = self._read(sql, (*where.values, narrow.limit))
+        return [StoredWorldTrack((row[2], row[0]), world_rows.read(row)) for row in rows]
+
+    def world_track(self, track_id: str) -> StoredWorldTrack | None:
+        """One track of the site by its id."""
+        rows = self._read(f"{world_rows.TRACKS} WHERE t.name = ?", (track_id,))
+        return StoredWorldTrack((rows[0][2], rows[0][0]), world_rows.read(rows[0])) if rows else None
+
+    def world_history(self, track_id: str, narrow: Filter) -> list[StoredWorldTrack]:
+        """As `history`, of a track of the site."""
+        where = _Where()
+        where.add("p.time_ns >= ?", narrow.since_ns)
+        where.add("p.time_ns <= ?", narrow.until_ns)
+        where.add("p.time_ns > ?", narrow.after[0] if narrow.after else None)
+        sql = f"{world_rows.HISTORY} WHERE t.name = ? {where.sql} ORDER BY p.time_ns LIMIT ?"
+        rows = self._read(sql, (track_id, *where.values, narrow.limit))
+        return [StoredWorldTrack((row[3], row[0]), world_rows.read(row)) for row in rows]
 
     def detections(self, narrow: Filter) -> list[StoredDetection]:
         """Detections of at least `min_score`, newest first."""
@@ -390,6 +435,9 @@ class _Rows:
     points: list[Row] = field(default_factory=list)
     tracks: dict[int, Row] = field(default_factory=dict)
     ended: list[Row] = field(default_factory=list)
+    world_tracks: dict[int, Row] = field(default_factory=dict)
+    world_points: list[Row] = field(default_factory=list)
+    world_ended: list[Row] = field(default_factory=list)
 
     def add_update(self, sensor: int, update: CameraUpdate) -> None:
         self.detections += _detection_rows(sensor, update.detections, self.min_score)
@@ -403,6 +451,11 @@ class _Rows:
     def add_ended(self, sensor: int, numbers: Sequence[int]) -> None:
         self.ended += [(_track_key(sensor, number),) for number in numbers]
 
+    def add_world(self, update: WorldUpdate) -> None:
+        self.world_tracks.update(world_rows.track_rows(update.tracks, update.time_ns))
+        self.world_points += world_rows.point_rows(update.tracks, update.time_ns)
+        self.world_ended += [(track_id,) for track_id in update.ended]
+
     def write(self, db: sqlite3.Connection) -> None:
         """A value that is not a number (SQLite's NULL) costs its own row and no other."""
         db.executemany("INSERT OR IGNORE INTO detections VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.detections)
@@ -410,6 +463,9 @@ class _Rows:
         db.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.points)
         db.executemany("UPDATE tracks SET state = 'deleted' WHERE id = ?", self.ended)
         db.executemany("DELETE FROM tracks WHERE id = ? AND NOT confirmed", self.ended)
+        db.executemany(world_rows.UPSERT_TRACK, self.world_tracks.values())
+        db.executemany(world_rows.INSERT_POINT, self.world_points)
+        db.executemany(world_rows.END_TRACK, self.world_ended)
 
 
 _UPSERT_TRACK = """
@@ -450,6 +506,22 @@ class _Where:
         if values:
             self.sql += f" AND {column} IN ({', '.join('?' * len(values))})"
             self.values += values
+
+    def any_of(self, column: str, values: Sequence[Any]) -> None:
+        """Of a column that holds a JSON array."""
+        if values:
+            marks = ", ".join("?" * len(values))
+            self.sql += f" AND EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({marks}))"
+            self.values += values
+
+    def within(self, columns: tuple[str, str], bbox: tuple[float, float, float, float] | None) -> None:
+        """Longitude and latitude; a box whose west is east of its east crosses the date line."""
+        if bbox is None:
+            return
+        west, south, east, north = bbox
+        join = "AND" if west <= east else "OR"
+        self.sql += f" AND ({columns[0]} >= ? {join} {columns[0]} <= ?) AND {columns[1]} BETWEEN ? AND ?"
+        self.values += (west, east, south, north)
 
     def before(self, first: str, second: str, key: Key | None) -> None:
         if key is not None:
@@ -499,11 +571,13 @@ def _prepare(path: Path) -> dict[str, int]:
     """Make the tables when they are missing and end what a killed process left open. The sensors known so far."""
     with closing(_connect(path)) as db, db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version != VERSION:
+        if version > VERSION:
             raise sqlite3.DatabaseError(f"it has version {version}, this program writes version {VERSION}")
+        steps = "".join(UPGRADES[step] for step in range(version or 1, VERSION))
+        if version < VERSION:
+            db.executescript(f"BEGIN; {'' if version else SCHEMA} {steps} PRAGMA user_version = {VERSION}; COMMIT;")
         db.execute("UPDATE tracks SET state = 'deleted'")
+        db.execute("UPDATE world_tracks SET state = 'deleted'")
         db.execute("DELETE FROM tracks WHERE NOT confirmed")
         return dict(db.execute("SELECT name, id FROM sensors"))
 
@@ -524,11 +598,29 @@ def _reserve(db: sqlite3.Connection, sensor_id: str, used: int) -> tuple[int, in
     return row
 
 
-def _messages(group: Sequence[Envelope]) -> Iterator[CameraUpdate | TracksEnded]:
+Kept = CameraUpdate | TracksEnded | WorldUpdate
+
+
+def _messages(group: Sequence[Envelope]) -> Iterator[Kept]:
     """What is kept; the health of sensors is a matter of now."""
     for envelope in group:
-        if isinstance(envelope.message, CameraUpdate | TracksEnded):
+        if isinstance(envelope.message, Kept):
             yield envelope.message
+
+
+def _counter(message: Kept) -> str:
+    """Whose numbers its tracks count by."""
+    return WORLD if isinstance(message, WorldUpdate) else message.sensor_id
+
+
+def _largest(message: Kept) -> int:
+    """The largest number that a track may have by now."""
+    match message:
+        case CameraUpdate():
+            return max((track.track_id for track in message.tracks.tracks), default=0)
+        case WorldUpdate():
+            return message.next_number - 1
+    return 0
 
 
 def _track_key(sensor: int, number: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fusion.types import Heartbeat, Scan, Track
 from models.types import Detections, TimeSource
 from tracking.types import ImageTracks
 
@@ -113,8 +114,42 @@ class SensorHealth:
     reconnects: int = 0
 
 
-#: Everything the bus carries: updates and endings under `camera.<id>`, health under `sensor.<id>`.
-Message = CameraUpdate | TracksEnded | SensorHealth
+@dataclass(frozen=True, slots=True)
+class WorldTrack:
+    """A track of the site as it is shown.
+
+    Attributes:
+        first_ns: when it was first shown.
+        latitude_deg, longitude_deg, altitude_m: its place on WGS-84, above the ellipsoid.
+    """
+
+    track: Track
+    first_ns: int
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorldUpdate:
+    """All world tracks there are at one instant; what is not in it any more has ended.
+
+    Attributes:
+        time_ns: to which the tracks are carried; behind the clock by the lag of the fusion.
+        tracks: confirmed and coasting ones.
+        ended: ids of those shown last time that are no more; never used again.
+        next_number: no track has had this number or a larger one.
+    """
+
+    time_ns: int
+    tracks: tuple[WorldTrack, ...]
+    ended: tuple[str, ...]
+    next_number: int
+
+
+#: Everything the bus carries. Updates and endings under `camera.<id>`, health under `sensor.<id>`. All that the fusion
+#: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`; what it makes of them under `world`.
+Message = CameraUpdate | TracksEnded | SensorHealth | Scan | Heartbeat | WorldUpdate
 
 
 @dataclass(frozen=True, slots=True)

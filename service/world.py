@@ -1,0 +1,100 @@
+"""The live world: one thread that follows the site's scans and heartbeats on the bus and says what tracks there are.
+
+    camera ─ measure ─▶ Scan ─┐
+    posted measurements ─ Scan ─┤
+    any other sensor ──── Scan ─┼──▶ Bus ──▶ World (WorldStage: sequencer, engine) ──▶ WorldUpdate ──▶ Bus
+    Pulse ─────────── Heartbeat ─┘
+
+All that the tracks follow from passes the bus in one order (`INPUTS`), so who records those subjects can replay them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from fusion.sensors.camera.measure import measure
+from fusion.site import Sensor, Site
+from fusion.types import NS, Heartbeat, Scan
+from service.bus import Bus, Full
+from service.clock import Clock
+from service.stage import WorldStage
+from service.types import CameraUpdate
+
+INPUTS = ("scan.", "clock")  # subjects of all that the world follows from
+CAPACITY = 16_384  # scans: a minute of eight cameras at 30 frames a second while the fusion does not keep up
+BEAT_S = 0.1  # so often are tracks shown
+
+log = structlog.get_logger("service.world")
+
+
+def locates(site: Site) -> bool:
+    """Whether the site has anything to make world tracks of: a sensor with a place, or one that reports places."""
+    return any(s.pose is not None or s.config.kind in ("remote_id", "external") for s in site.sensors.values())
+
+
+def lag_ns(site: Site) -> int:
+    """How late a scan may come: what the site file says; else cameras of its own are quick, and networks are not."""
+    stated = site.file.fusion.lag
+    if stated is None:
+        stated = 0.5 if all(s.config.source is not None for s in site.sensors.values()) else 2.0
+    return round(stated * NS)
+
+
+def camera_measure(sensor: Sensor | None, thresholds: Mapping[str, float]) -> Callable[[CameraUpdate], Scan] | None:
+    """What a camera tells the site of each frame; None for one without place, orientation and lens."""
+    if sensor is None or sensor.pose is None or sensor.camera is None:
+        return None
+    pose, camera, coverage = sensor.pose, sensor.camera, sensor.coverage
+    return lambda update: measure(update.detections, update.tracks, thresholds, pose, camera, coverage)
+
+
+class World:
+    """Follows `INPUTS` and publishes a `WorldUpdate` under `world` after each heartbeat, unless there is nothing to show.
+
+    Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there.
+    """
+
+    def __init__(self, site: Site, bus: Bus, clock: Clock, first_id: int = 1) -> None:
+        self.site = site
+        self.stage = WorldStage(site.frame, lag_ns(site), first_id)
+        self._bus = bus
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._subscription = bus.subscribe("world", capacity=CAPACITY, full=Full.REFUSE_NEWEST, prefixes=INPUTS)
+        self._follower = threading.Thread(target=self._follow, name="world", daemon=True)
+        self._pulse = threading.Thread(target=self._beat, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        self._follower.start()
+        self._pulse.start()
+
+    def stop(self) -> None:
+        """No more heartbeats; what is on the bus is still followed before this returns."""
+        self._stopping.set()
+        if self._pulse.is_alive():
+            self._pulse.join()
+        self._bus.unsubscribe(self._subscription)
+        if self._follower.is_alive():
+            self._follower.join()
+
+    @property
+    def running(self) -> bool:
+        return self._follower.is_alive()
+
+    def _beat(self) -> None:
+        while not self._clock.wait(self._stopping, BEAT_S):
+            self._bus.publish("clock", Heartbeat(self._clock.now_ns()))
+
+    def _follow(self) -> None:
+        while not (self._subscription.closed and not len(self._subscription)):
+            for envelope in self._subscription.take():
+                if isinstance(envelope.message, Scan | Heartbeat):
+                    self._step(envelope.message)
+
+    def _step(self, message: Scan | Heartbeat) -> None:
+        update = self.stage.step(message)
+        if update is not None and (update.tracks or update.ended):
+            self._bus.publish("world", update)
