@@ -27,7 +27,7 @@ POLL_S = 0.1  # longest time before a stop or a stall is noticed
 REAP_S = 5.0  # a killed process that is not gone by then hangs in the kernel and is left to it
 
 #: All that the reading process is given of our environment, which may hold the passwords of all cameras.
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH")
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH")
 
 
 class CaptureChild:
@@ -77,13 +77,7 @@ class CaptureChild:
 
     def how_it_ended(self) -> str:
         """In plain words, once `receive` said that it is gone."""
-        try:
-            code = self._process.wait(REAP_S)
-        except subprocess.TimeoutExpired:
-            return "the capture program closed its line"
-        if code < 0:
-            return f"the capture program was ended by {signal.Signals(-code).name}"
-        return f"the capture program could not go on (exit status {code})"
+        return how_ended(self._process)
 
     def close(self) -> None:
         """Kill it, whatever it hangs in."""
@@ -234,6 +228,17 @@ class LiveFeed:
         self._missed = missed
 
 
+def how_ended(process: subprocess.Popen[bytes]) -> str:
+    """In plain words, of a capture program whose line is closed."""
+    try:
+        code = process.wait(REAP_S)
+    except subprocess.TimeoutExpired:
+        return "the capture program closed its line"
+    if code < 0:
+        return f"the capture program was ended by {signal.Signals(-code).name}"
+    return f"the capture program could not go on (exit status {code})"
+
+
 def _spawn(link: int, memory: int) -> subprocess.Popen[bytes]:
     """Its words go nowhere: FFmpeg's hold the URL. It has its own session, so that Ctrl-C reaches only us."""
     return subprocess.Popen(
@@ -242,7 +247,7 @@ def _spawn(link: int, memory: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=(link, memory),
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         cwd=Path(__file__).resolve().parents[1],
         start_new_session=True,
     )

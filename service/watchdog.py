@@ -81,9 +81,11 @@ class LiveStatus:
     Args:
         open_ns: how long opening may take.
         now_ns: when the source was started.
+        what: it gives, in words.
     """
 
-    def __init__(self, sensor_id: str, open_ns: int, now_ns: int) -> None:
+    def __init__(self, sensor_id: str, open_ns: int, now_ns: int, what: str = "picture") -> None:
+        self._what = what
         self.tally = Tally(sensor_id)
         self.reconnects = 0
         self.clock_error_ns: int | None = None
@@ -130,9 +132,9 @@ class LiveStatus:
     def stalled(self, now_ns: int) -> str:
         """Why this connection is to be given up; empty while it is not."""
         if self._first_ns is None or self._last_ns is None:
-            return "no picture in time" if now_ns > self._deadline_ns else ""
+            return f"no {self._what} in time" if now_ns > self._deadline_ns else ""
         silent_ns = now_ns - self._last_ns
-        return f"no picture for {_seconds(silent_ns)}" if silent_ns > max(STALL_NS, 5 * self._period_ns) else ""
+        return f"no {self._what} for {_seconds(silent_ns)}" if silent_ns > max(STALL_NS, 5 * self._period_ns) else ""
 
     def health(self, now_ns: int) -> SensorHealth:
         state, reason = self._state(now_ns)
@@ -145,11 +147,11 @@ class LiveStatus:
             return SensorState.STARTING, ""
         silent_ns = now_ns - self._last_ns
         if silent_ns > DOWN_NS:
-            return SensorState.DOWN, f"no picture for {_seconds(silent_ns)}"
+            return SensorState.DOWN, f"no {self._what} for {_seconds(silent_ns)}"
         if silent_ns > max(STALE_NS, 3 * self._period_ns):
-            return SensorState.STALE, f"no picture for {_seconds(silent_ns)}"
+            return SensorState.STALE, f"no {self._what} for {_seconds(silent_ns)}"
         if now_ns - self._same_since_ns >= FROZEN_NS:
-            return SensorState.FROZEN, f"the same picture for {_seconds(now_ns - self._same_since_ns)}"
+            return SensorState.FROZEN, f"the same {self._what} for {_seconds(now_ns - self._same_since_ns)}"
         return SensorState.ONLINE, self._clock_words()
 
     def _clock_words(self) -> str:

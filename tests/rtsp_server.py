@@ -1,10 +1,12 @@
 """A real RTSP camera for tests: GStreamer's server, run by Debian's Python as a process of its own.
 
     /usr/bin/python3 tests/rtsp_server.py [--port N] [--user U --password P] [--frozen] [--size WxH] [--fps N]
+    /usr/bin/python3 tests/rtsp_server.py [--port N] --sound CHANNELS
 
 It prints the port once it listens. The stream is `/cam`. Every picture carries the UTC millisecond at which it was
 made, written in its pixels (48 bits, most significant first, in blocks of 16 x 16, 16 a row from the top left), so that
-a reader can compare the capture time it was told with the true one.
+a reader can compare the capture time it was told with the true one. With `--sound` there is no picture but a tone of
+440 Hz in so many channels, 16 kHz, linear 16 bit.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ PIPELINE = (
     "caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 "
     "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=1500 "
     "! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+)
+
+SOUND = (
+    "( audiotestsrc is-live=true freq=440 samplesperbuffer=320 "
+    "! audio/x-raw,format=S16BE,rate=16000,channels={channels},channel-mask=(bitmask)0 "
+    "! rtpL16pay name=pay0 pt=97 )"
 )
 
 
@@ -83,6 +91,7 @@ def main() -> None:
     parser.add_argument("--frozen", action="store_true")
     parser.add_argument("--size", default="320x256")
     parser.add_argument("--fps", type=int, default=30)
+    parser.add_argument("--sound", type=int)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     Gst.init(None)
@@ -90,9 +99,12 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(options.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE.format(width=width, height=height, fps=options.fps))
     factory.set_shared(True)
-    factory.connect("media-configure", Camera(width, height, options.fps, options.frozen).on_media)
+    if options.sound:
+        factory.set_launch(SOUND.format(channels=options.sound))
+    else:
+        factory.set_launch(PIPELINE.format(width=width, height=height, fps=options.fps))
+        factory.connect("media-configure", Camera(width, height, options.fps, options.frozen).on_media)
     if options.user:
         protect(server, factory, options.user, options.password)
     server.get_mount_points().add_factory("/cam", factory)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import GetCoreSchemaHandler
@@ -19,9 +19,7 @@ Kind = Literal["url", "device", "path"]
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 
-_FORMS = ", ".join(f"{scheme}://" for scheme in SCHEMES)
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
-_PREFIXES = tuple(f"{scheme}:" for scheme in SCHEMES)
 _DEVICE = re.compile(r"^/dev/video\d+$", re.ASCII)
 _USER = re.compile(r"^(?P<head>\w+://)(?P<user>[^/?#]*)(?P<tail>@.*)$", re.ASCII | re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
@@ -31,10 +29,12 @@ _HOST = re.compile(r"^[A-Za-z0-9._:-]{1,253}$", re.ASCII)
 class SourceAddress:
     """A URL, a device or a path. `str` and `repr` show no secret; `reveal` gives it to the one who opens it.
 
-    It does not pickle, so that it cannot slip into a log record or a message by accident.
+    It does not pickle, so that it cannot slip into a log record or a message by accident. A kind of sensor that is read
+    by other protocols makes a class of its own with its `schemes`.
     """
 
     __slots__ = ("_text", "display", "kind")
+    schemes: ClassVar[tuple[str, ...]] = SCHEMES
 
     def __init__(self, text: str, environ: Mapping[str, str] | None = None) -> None:
         """Args:
@@ -42,14 +42,14 @@ class SourceAddress:
                 a URL it is percent-encoded, so that a password may hold any character.
 
         Raises:
-            ValueError: a variable is not set, or the scheme is not one of `SCHEMES`; the sentence holds no secret.
+            ValueError: a variable is not set, or the scheme is not one of `schemes`; the sentence holds no secret.
         """
         self._text = _expand(text, os.environ if environ is None else environ)
-        self.kind: Kind = _kind(self._text)
+        self.kind: Kind = _kind(self._text, self.schemes)
         self.display = _display(self._text) if self.kind == "url" else self._text
 
     @classmethod
-    def of_file(cls, path: str) -> SourceAddress:
+    def of_file(cls, path: str) -> Self:
         """A path taken as it is: a program's own, in which `${NAME}` and `@` mean nothing."""
         address = cls.__new__(cls)
         address._text = address.display = path
@@ -87,22 +87,22 @@ class SourceAddress:
         return self
 
     @classmethod
+    def _validated(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return cls(str(value))
+        if isinstance(value, str | os.PathLike) and os.fspath(value):
+            return cls(os.fspath(value))
+        raise ValueError("a source is a URL, a file, a folder or the number of a device")
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            _validate,
+            cls._validated,
             json_schema_input_schema=core_schema.str_schema(),
             serialization=core_schema.to_string_ser_schema(),
         )
-
-
-def _validate(value: object) -> SourceAddress:
-    if isinstance(value, SourceAddress):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return SourceAddress(str(value))
-    if isinstance(value, str | os.PathLike) and os.fspath(value):
-        return SourceAddress(os.fspath(value))
-    raise ValueError("a source is a URL, a file, a folder or the number of a device")
 
 
 def _expand(text: str, environ: Mapping[str, str]) -> str:
@@ -123,16 +123,18 @@ def _substitute(text: str, environ: Mapping[str, str], *, encode: bool) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _kind(text: str) -> Kind:
+def _kind(text: str, schemes: tuple[str, ...]) -> Kind:
     if (text.isascii() and text.isdecimal()) or _DEVICE.match(text):
         return "device"
     if os.path.exists(text):
         return "path"
     found = _SCHEME.match(text)
-    if found and found[1].lower() in SCHEMES:
+    if found and found[1].lower() in schemes:
         return "url"
-    if found or "@" in text or text.lower().startswith(_PREFIXES):  # a URL gone wrong; quoting it might show a password
-        raise ValueError(f"neither a file nor an address that can be opened: a stream is one of {_FORMS}")
+    prefixes = tuple(f"{scheme}:" for scheme in schemes)
+    if found or "@" in text or text.lower().startswith(prefixes):  # a URL gone wrong; quoting it might show a password
+        forms = ", ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"neither a file nor an address that can be opened: a stream is one of {forms}")
     return "path"
 
 

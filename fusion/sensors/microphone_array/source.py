@@ -9,13 +9,34 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from fusion.sensors.microphone_array.pcm import Samples
 
 
 class SoundError(Exception):
     """A recording that cannot be heard; one plain sentence with the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some samples of all microphones, one after the other.
+
+    Attributes:
+        index: number of the first sample since the source was begun, those that were lost counted too: a block that
+            does not begin where the last one ended comes after a gap.
+        time_ns: capture of the first sample, UTC.
+        samples: `[M, N]`, ±1 is full scale.
+        time_sigma_ns: standard deviation of `time_ns`.
+        received_ns: when the block reached this machine, UTC; 0 for a recording.
+    """
+
+    sensor_id: str
+    index: int
+    time_ns: int
+    rate_hz: int
+    samples: Samples
+    time_sigma_ns: int = 0
+    received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
