@@ -13,10 +13,10 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
 
 from fusion.geometry import FloatArray
-from fusion.sensors.microphone_array.measure import DirectionFinder, Spectra, whiten
+from fusion.sensors.microphone_array.measure import DirectionFinder
+from fusion.sensors.microphone_array.steering import Spectra
 
 _DEAD_BELOW = 1e-3  # of the median channel's root mean square
 _CLIPPED_SHARE = 1e-3  # of the samples at the very top
@@ -101,8 +101,7 @@ def wiring_faults(finder: DirectionFinder, windows: NDArray[np.float32]) -> list
 
 def _clearest(finder: DirectionFinder, windows: NDArray[np.float32], most: int = 8) -> list[Spectra]:
     """The spectra of the windows whose channels have most in common, whatever their wiring."""
-    taper = np.hanning(finder.window).astype(np.float32)
-    spectra = [whiten(fft.rfft(w * taper)[:, finder.band], finder.settings.strongest_weight) for w in windows]
+    spectra = [finder.spectra(window) for window in windows]
     return sorted(spectra, key=lambda s: -_alike(s))[:most]
 
 

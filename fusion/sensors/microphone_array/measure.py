@@ -1,11 +1,14 @@
-"""Where sound comes from: steered response power over any array of four or more microphones, several sources.
+"""Where sound comes from: directions over any array of four or more microphones, several sources, each with its sigma.
 
-One window of samples becomes directions in four steps. Its spectra are whitened and weighted towards tones that stand
-out of the floor, as rotors do. The cross-correlations of all pairs are computed at the few lags an array can have, and
-one sparse matrix adds them up for every direction of a grid (SRP-PHAT: DiBiase, Silverman and Brandstein, in
-"Microphone Arrays", 2001). Newton's method moves the best from the grid to the maximum of the exact steered power. A
-source found is projected out of every frequency, and the next is looked for in what remains; then each is improved with
-the others out (alternating projection: Ziskind and Wax, IEEE Trans. ASSP 36, 1988).
+One window of samples becomes directions in three steps. It is turned into evidence: complex columns over microphones in
+which a source leaves the phases of its plane wave. The best direction of a grid is improved to the maximum of the
+steered power of that evidence (`steering.py`). A source found is projected out of every column, and the next is looked
+for in what remains; then each is improved with the others out (alternating projection: Ziskind and Wax, IEEE Trans.
+ASSP 36, 1988).
+
+There are two kinds of evidence. `Method.SPECTRA`: the window's spectra, whitened and weighted towards tones that stand
+out of the floor, as rotors do. `Method.SUBSPACE`: per frequency the strongest eigenvectors of the covariance of shorter
+windows, which tells sources apart by how they vary (`subspace.py`).
 
 The covariance of a direction is White's sandwich (Econometrica 50, 1982): the slope of the steered power at each
 frequency is one witness, and their disagreement is the error, whatever its cause, noise, echo or other sources.
@@ -17,25 +20,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, signal, sparse
+from scipy import fft, signal
 
 from fusion.geometry import FloatArray, direction_to_angles
-
-ComplexArray = NDArray[np.complex128]
-Spectra = NDArray[np.complex64]
+from fusion.sensors.microphone_array.steering import Peak, Spectra, Steering
+from fusion.sensors.microphone_array.subspace import frames_of, signal_subspace
 
 SPEED_OF_SOUND_MPS = 340.3  # at 15 °C
-#: Samples per period of the highest frequency at which correlations are computed: linear between them.
-_LAGS_PER_PERIOD = 6.0
 #: Neighbouring bins of a Hann window share noise: 1 + 2 (ρ₁⁴ + …) with squared correlations 4/9 and 1/36.
 _SHARED_BINS = 1.0 + 2.0 * (4.0 / 9.0 + 1.0 / 36.0)
 _FLOOR_BINS = 32
-_NEWTON_STEPS = 3
 _TURNS = 3
+_PARTS = 4  # a frame of the subspace method is that much shorter than the window
+
+
+class Method(StrEnum):
+    """What the directions are read from."""
+
+    SPECTRA = "spectra"
+    SUBSPACE = "subspace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class DirectionSettings:
         least_deviation: how many standard deviations of pure noise a source must stand above it.
         strongest_weight: how many times more than the floor a tone may count.
         model_sigma_rad: what the array's own survey and the air add to every error.
+        method: what the directions are read from.
     """
 
     lowest_hz: float = 150.0
@@ -77,6 +86,7 @@ class DirectionSettings:
     least_deviation: float = 6.0
     strongest_weight: float = 30.0
     model_sigma_rad: float = math.radians(0.1)
+    method: Method = Method.SPECTRA
 
 
 class GeometryError(ValueError):
@@ -150,18 +160,18 @@ class DirectionFinder:
         self.settings = settings or DirectionSettings()
         self.window = window
         places = check_geometry(microphones_m)
-        self._delays_s = places / speed_mps  # of a wave along each axis
-        self.band = _band(self.settings, rate_hz, window)
-        self._omega = 2.0 * np.pi * rate_hz / window * np.arange(self.band.start, self.band.stop)
-        self._taper = signal.windows.hann(window, sym=False).astype(np.float32)
-        self._grid = direction_grid(places, self.settings)
-        self._spacing = math.sqrt(4.0 * np.pi / self.settings.grid)
-        self._first, self._second = np.array(list(combinations(range(len(places)), 2))).T
-        lag_s = 1.0 / (_LAGS_PER_PERIOD * self._omega[-1] / (2.0 * np.pi))
-        baselines_s = self._delays_s[self._first] - self._delays_s[self._second]
-        most = math.ceil(float(np.sqrt(np.square(baselines_s).sum(axis=1)).max()) / lag_s) + 1
-        self._to_lags = _lag_product(self._omega, np.arange(-most, most + 1) * lag_s)
-        self._to_grid = _grid_product((self._grid @ baselines_s.T) / lag_s + most, 2 * most + 1)
+        subspace = self.settings.method is Method.SUBSPACE
+        transform = window // _PARTS if subspace else window
+        self._band = _band(self.settings, rate_hz, transform)
+        self._taper = signal.windows.hann(transform, sym=False).astype(np.float32)
+        omega = 2.0 * np.pi * rate_hz / transform * np.arange(self._band.start, self._band.stop)
+        self._steering = Steering(
+            places / speed_mps,
+            np.repeat(omega, self.settings.most_sources) if subspace else omega,
+            direction_grid(places, self.settings),
+            math.sqrt(4.0 * np.pi / self.settings.grid),
+            _SHARED_BINS,
+        )
 
     def find(self, samples: ArrayLike) -> tuple[Direction, ...]:
         """Sources in one window `[M, window]`, the strongest first; none where only noise is heard.
@@ -170,126 +180,60 @@ class DirectionFinder:
             ValueError: samples of another shape.
         """
         heard = np.asarray(samples, np.float32)
-        if heard.shape != (len(self._delays_s), self.window):
-            raise ValueError(f"expected samples of {len(self._delays_s)} microphones × {self.window}")
-        spectra = whiten(fft.rfft(heard * self._taper)[:, self.band], self.settings.strongest_weight)
-        found: list[FloatArray] = []
+        count = len(self._steering.delays_s)
+        if heard.shape != (count, self.window):
+            raise ValueError(f"expected samples of {count} microphones × {self.window}")
+        spectra = self.spectra(heard)
+        found: list[Peak] = []
         while len(found) < self.settings.most_sources:
-            direction = self._peak(self._without(spectra, found))
-            if direction is None or not _apart(direction, found, 0.5 * self._spacing):
+            peak = self._strongest(self._without(spectra, found))
+            if peak is None or not _apart(peak, found, 0.5 * self._steering.spacing_rad):
                 break
-            found.append(direction)
+            found.append(peak)
             self._improve_together(spectra, found)
-        return tuple(self._described(self._without(spectra, _others(found, i)), u) for i, u in enumerate(found))
+        return tuple(self._described(peak) for peak in found)
 
-    def _improve_together(self, spectra: Spectra, found: list[FloatArray]) -> None:
+    def spectra(self, samples: NDArray[np.float32]) -> Spectra:
+        """The evidence `[M, K]` in a window `[M, window]`."""
+        if self.settings.method is Method.SUBSPACE:
+            framed = fft.rfft(frames_of(samples, len(self._taper)) * self._taper)[..., self._band]
+            return signal_subspace(framed, self.settings.most_sources)
+        return whiten(fft.rfft(samples * self._taper)[:, self._band], self.settings.strongest_weight)
+
+    def power(self, spectra: Spectra) -> NDArray[np.float32]:
+        """Steered power `[D]` of evidence `[M, K]` over the grid, the microphones' own power left out."""
+        return self._steering.power(self._steering.correlations(spectra))
+
+    def _strongest(self, spectra: Spectra) -> Peak | None:
+        """The strongest source, or None where it may be noise."""
+        correlations = self._steering.correlations(spectra)
+        power = self._steering.power(correlations)
+        best = int(power.argmax())
+        if power[best] <= self.settings.least_deviation * self._steering.noise_sigma(spectra):
+            return None
+        return self._steering.peak(spectra, correlations, best)
+
+    def _improve_together(self, spectra: Spectra, found: list[Peak]) -> None:
         """Each source in turn with the others out: the first was found where two together seem to be."""
         for _ in range(_TURNS if len(found) > 1 else 0):
-            for index, direction in enumerate(found):
-                found[index] = self._improve(self._without(spectra, _others(found, index)), direction)
+            for index, peak in enumerate(found):
+                others = found[:index] + found[index + 1 :]
+                found[index] = self._steering.climb(self._without(spectra, others), peak.direction)
 
-    def power(self, spectra: Spectra) -> FloatArray:
-        """Steered power `[D]` of whitened spectra `[M, K]` over the grid, the microphones' own power left out."""
-        cross = spectra[self._first] * np.conj(spectra[self._second])
-        lags = cross.view(np.float32) @ self._to_lags
-        power: FloatArray = self._to_grid @ lags.ravel()
-        return power
+    def _without(self, spectra: Spectra, found: list[Peak]) -> Spectra:
+        return self._steering.without(spectra, [peak.direction for peak in found])
 
-    def _peak(self, spectra: Spectra) -> FloatArray | None:
-        """The refined direction of the strongest source, or None where it may be noise."""
-        power = self.power(spectra)
-        best = int(power.argmax())
-        if 2.0 * power[best] <= self.settings.least_deviation * _noise_sigma(spectra):
-            return None
-        return self._improve(spectra, self._grid[best])
-
-    def _improve(self, spectra: Spectra, direction: FloatArray) -> FloatArray:
-        """Newton's method on the tangent plane; it stays where the power does not bend down."""
-        for _ in range(_NEWTON_STEPS):
-            steered = self._steer(spectra, direction)
-            slope, bend = steered.derivatives()
-            step = _newton_step(slope.sum(axis=1), bend)
-            if step is None:
-                break
-            length = math.hypot(*step)
-            step *= min(1.0, self._spacing / max(length, 1e-12))
-            direction = direction + step @ steered.axes
-            direction = direction / math.sqrt(float(direction @ direction))
-            if length < 1e-4:
-                break
-        return direction
-
-    def _steer(self, spectra: Spectra, direction: FloatArray) -> _Steered:
-        return _Steered(spectra * np.conj(self._wave(direction)), self._omega, self._delays_s, direction)
-
-    def _wave(self, direction: FloatArray) -> Spectra:
-        """A plane wave from there at each microphone and frequency, `[M, K]`, of size one."""
-        phases = ((self._delays_s @ direction)[:, None] * self._omega).astype(np.float32)
-        wave = np.empty(phases.shape, np.complex64)
-        wave.real, wave.imag = np.cos(phases), np.sin(phases)
-        return wave
-
-    def _without(self, spectra: Spectra, directions: list[FloatArray]) -> Spectra:
-        """What is left when plane waves from these directions are projected out, frequency by frequency."""
-        basis: list[Spectra] = []
-        for direction in directions:  # Gram and Schmidt, as each wave comes
-            wave = _less(self._wave(direction), basis)
-            basis.append(wave / np.sqrt(np.square(np.abs(wave)).sum(axis=0) + np.float32(1e-6)))
-        return _less(spectra, basis)
-
-    def _described(self, spectra: Spectra, direction: FloatArray) -> Direction:
-        steered = self._steer(spectra, direction)
-        covariance = steered.covariance(self._spacing) + np.eye(2) * self.settings.model_sigma_rad**2
-        azimuth, elevation = direction_to_angles(direction)
-        level = max(math.cos(float(elevation)), 1e-3)
+    def _described(self, peak: Peak) -> Direction:
+        variance = np.diag(peak.covariance) + self.settings.model_sigma_rad**2
+        azimuth, elevation = (float(angle) for angle in direction_to_angles(peak.direction))
+        level = max(math.cos(elevation), 1e-3)
         return Direction(
-            azimuth_rad=float(azimuth),
-            elevation_rad=float(elevation),
-            sigma_azimuth_rad=min(math.sqrt(covariance[0, 0]) / level, math.pi),
-            sigma_elevation_rad=min(math.sqrt(covariance[1, 1]), 0.5 * math.pi),
-            score=steered.coherence(),
+            azimuth_rad=azimuth,
+            elevation_rad=elevation,
+            sigma_azimuth_rad=min(math.sqrt(variance[0]) / level, math.pi),
+            sigma_elevation_rad=min(math.sqrt(variance[1]), 0.5 * math.pi),
+            score=peak.coherence,
         )
-
-
-class _Steered:
-    """Spectra `[M, K]` aligned on one direction, and how the power of their sum changes with it."""
-
-    def __init__(self, aligned: Spectra, omega: FloatArray, delays_s: FloatArray, direction: FloatArray) -> None:
-        self._aligned, self.axes = aligned, _tangent_axes(direction)
-        a, b = (delays_s @ self.axes.T).T
-        moments = np.stack([np.ones(len(a)), a, b, a * a, b * b, a * b, delays_s @ direction]).astype(np.float32)
-        sums = moments @ aligned
-        turned = (1j * omega).astype(np.complex64)
-        self._beam = sums[0]
-        self._first = -turned * sums[1:3]
-        # The tangent plane curves: a step along it also leads back along the direction itself.
-        self._second = turned**2 * sums[3:6] + np.array([[1.0], [1.0], [0.0]], np.float32) * (turned * sums[6])
-
-    def derivatives(self) -> tuple[FloatArray, FloatArray]:
-        """Slope of each frequency's power `[2, K]` and the second derivative of their sum `[2, 2]`."""
-        beam, d, dd = np.conj(self._beam), self._first, self._second
-        slope = 2.0 * np.real(beam * d)
-        aa, bb, ab = (
-            2.0 * float(np.real(np.conj(d[i]) * d[j] + beam * dd[k]).sum())
-            for i, j, k in ((0, 0, 0), (1, 1, 1), (0, 1, 2))
-        )
-        return slope, np.array([[aa, ab], [ab, bb]])
-
-    def covariance(self, widest_rad: float) -> FloatArray:
-        """Sandwich `[2, 2]` of the direction along the two axes; of the grid where the power does not bend down."""
-        slope, bend = self.derivatives()
-        if not _bends_down(bend):
-            return np.eye(2) * widest_rad**2
-        bread = np.linalg.inv(bend)
-        covariance: FloatArray = bread @ (_SHARED_BINS * slope @ slope.T) @ bread
-        return covariance
-
-    def coherence(self) -> float:
-        """Mean coherence of the pairs, weighted, 0..1."""
-        count = len(self._aligned)
-        own = float(np.square(np.abs(self._aligned)).sum())
-        together = float(np.square(np.abs(self._beam)).sum())
-        return min(max((together / max(own, 1e-30) - 1.0) / (count - 1), 0.0), 1.0)
 
 
 def whiten(spectra: Spectra, strongest_weight: float) -> Spectra:
@@ -301,15 +245,8 @@ def whiten(spectra: Spectra, strongest_weight: float) -> Spectra:
     size = np.abs(spectra) + np.float32(1e-30)
     level = size.mean(axis=0)
     above = np.minimum(np.square(level / _floor(level)), strongest_weight)
-    white: Spectra = spectra / np.maximum(size, level) * np.sqrt(above)
+    white: Spectra = spectra * (np.sqrt(above) / np.maximum(size, level))
     return white
-
-
-def _less(spectra: Spectra, basis: list[Spectra]) -> Spectra:
-    """Spectra without their parts along each of an orthonormal basis."""
-    for each in basis:
-        spectra = spectra - each * (np.conj(each) * spectra).sum(axis=0)
-    return spectra
 
 
 def _floor(level: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -322,12 +259,6 @@ def _floor(level: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.interp(np.arange(len(level)), centres, parts[:, width // 2]).astype(np.float32)
 
 
-def _noise_sigma(spectra: Spectra) -> float:
-    """Standard deviation of the steered power (without the microphones' own) if all phases were random."""
-    own = np.square(np.abs(spectra))
-    return math.sqrt(_SHARED_BINS * float((np.square(own.sum(axis=0)) - np.square(own).sum(axis=0)).sum()))
-
-
 def _band(settings: DirectionSettings, rate_hz: float, window: int) -> slice:
     highest = min(settings.highest_hz, 0.45 * rate_hz)
     band = slice(math.ceil(settings.lowest_hz * window / rate_hz), math.floor(highest * window / rate_hz) + 1)
@@ -338,46 +269,5 @@ def _band(settings: DirectionSettings, rate_hz: float, window: int) -> slice:
     return band
 
 
-def _lag_product(omega: FloatArray, lags_s: FloatArray) -> NDArray[np.float32]:
-    """`[2K, L]`: takes cross-spectra, real and imaginary parts in turn, to correlations at the lags."""
-    angle = omega[:, None] * lags_s
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1).reshape(2 * len(omega), -1).astype(np.float32)
-
-
-def _grid_product(places: FloatArray, lags: int) -> sparse.csr_array:
-    """`[D, P·L]`: adds for each direction the correlations of all pairs at its lags `[D, P]`, linear between."""
-    count, pairs = places.shape
-    left = np.floor(places).astype(np.int64)
-    share = places - left
-    columns = np.stack([left, left + 1], axis=-1) + np.arange(pairs)[:, None] * lags
-    values = np.stack([1.0 - share, share], axis=-1).astype(np.float32)
-    rows = np.arange(count + 1) * (2 * pairs)
-    return sparse.csr_array((values.ravel(), columns.ravel().astype(np.int32), rows), shape=(count, pairs * lags))
-
-
-def _others(found: list[FloatArray], index: int) -> list[FloatArray]:
-    return found[:index] + found[index + 1 :]
-
-
-def _tangent_axes(direction: FloatArray) -> FloatArray:
-    """Unit vectors of rising azimuth and of rising elevation, `[2, 3]`."""
-    east, north, up = (float(v) for v in direction)
-    level = math.hypot(east, north)
-    if level < 1e-9:
-        return np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-    return np.array([[north / level, -east / level, 0.0], [-up * east / level, -up * north / level, level]])
-
-
-def _bends_down(bend: FloatArray) -> bool:
-    return bool(bend[0, 0] < 0.0 and bend[0, 0] * bend[1, 1] > bend[0, 1] ** 2 * (1.0 + 1e-9))
-
-
-def _newton_step(slope: FloatArray, bend: FloatArray) -> FloatArray | None:
-    if not _bends_down(bend):
-        return None
-    step: FloatArray = -np.linalg.solve(bend, slope).astype(np.float64)
-    return step
-
-
-def _apart(direction: FloatArray, others: list[FloatArray], least_rad: float) -> bool:
-    return all(float(direction @ other) < math.cos(least_rad) for other in others)
+def _apart(peak: Peak, others: list[Peak], least_rad: float) -> bool:
+    return all(float(peak.direction @ other.direction) < math.cos(least_rad) for other in others)
