@@ -9,12 +9,12 @@ import pytest
 
 from fusion.geometry import FloatArray, angles_to_direction, direction_to_angles, wrap_angle
 from fusion.sensors.microphone_array.channels import Kind, level_faults, mended, wiring_faults
+from fusion.sensors.microphone_array.evidence import Evidence, Spectra, Subspace
 from fusion.sensors.microphone_array.measure import (
     Direction,
     DirectionFinder,
     DirectionSettings,
     GeometryError,
-    Method,
 )
 from simulation.sound_field import Air, Emitter, Rotor, at_snr, emission_times, field, straight, wind_noise
 
@@ -31,7 +31,8 @@ def eight_microphones(radius_m: float = 0.2) -> FloatArray:
 
 
 PLACES = eight_microphones()
-EXACT = {method: DirectionSettings(model_sigma_rad=0.0, method=method) for method in Method}
+EXACT = DirectionSettings(model_sigma_rad=0.0)
+EVIDENCE = pytest.mark.parametrize("evidence", [Spectra(RATE, WINDOW), Subspace(RATE, WINDOW)], ids=["srp", "subspace"])
 
 
 def drone(direction: FloatArray, generator: np.random.Generator, distance_m: float = 80.0) -> Rotor:
@@ -69,13 +70,13 @@ def squared_error(found: Direction, truth: FloatArray) -> float:
     return off**2 + (float(found.elevation_rad - elevation) / found.sigma_elevation_rad) ** 2
 
 
-@pytest.mark.parametrize("method", list(Method))
+@EVIDENCE
 @pytest.mark.parametrize(("snr_db", "median_deg"), [(10.0, 0.5), (0.0, 1.0), (-5.0, 2.5)])
 def test_a_moving_drone_is_heard_where_it_is_with_an_honest_sigma(
-    snr_db: float, median_deg: float, method: Method
+    snr_db: float, median_deg: float, evidence: Evidence
 ) -> None:
     generator = np.random.default_rng(5)
-    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT[method], AIR.speed_mps)
+    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT, AIR.speed_mps, evidence)
     errors, normalised = [], []
     for _ in range(16):
         direction = angles_to_direction(generator.uniform(-np.pi, np.pi), generator.uniform(0.0, 1.1))
@@ -90,10 +91,10 @@ def test_a_moving_drone_is_heard_where_it_is_with_an_honest_sigma(
     assert 1.39 / 4.0 < np.median(normalised) < 1.39 * 4.0
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_two_drones_twenty_degrees_apart_are_two(method: Method) -> None:
+@EVIDENCE
+def test_two_drones_twenty_degrees_apart_are_two(evidence: Evidence) -> None:
     generator = np.random.default_rng(6)
-    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT[method], AIR.speed_mps)
+    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT, AIR.speed_mps, evidence)
     resolved = 0
     for _ in range(12):
         azimuth = generator.uniform(-np.pi, np.pi)
@@ -104,10 +105,10 @@ def test_two_drones_twenty_degrees_apart_are_two(method: Method) -> None:
     assert resolved >= 11
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_noise_alone_has_no_direction(method: Method) -> None:
+@EVIDENCE
+def test_noise_alone_has_no_direction(evidence: Evidence) -> None:
     generator = np.random.default_rng(7)
-    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT[method])
+    finder = DirectionFinder(PLACES, RATE, WINDOW, EXACT, evidence=evidence)
     windows = [
         generator.standard_normal((8, WINDOW)) + 30.0 * wind_noise(generator, 8, WINDOW, RATE) for _ in range(60)
     ]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusion.geometry import FloatArray
 from fusion.sensors.microphone_array.measure import DirectionFinder
-from fusion.sensors.microphone_array.steering import Spectra
+from fusion.sensors.microphone_array.steering import Columns
 
 _DEAD_BELOW = 1e-3  # of the median channel's root mean square
 _CLIPPED_SHARE = 1e-3  # of the samples at the very top
@@ -79,42 +79,42 @@ def wiring_faults(finder: DirectionFinder, windows: NDArray[np.float32]) -> list
     Each single mend (one channel inverted, two exchanged) is tried on the loudest-steered windows: a mend is needed
     where it raises the best steered power clearly. Silence about a fault is no proof that there is none.
     """
-    spectra = _clearest(finder, windows)
-    if not spectra:
+    columns = _clearest(finder, windows)
+    if not columns:
         return []
-    count = len(spectra[0])
-    as_wired = _strength(finder, spectra, np.arange(count), np.ones(count))
+    count = len(columns[0])
+    as_wired = _strength(finder, columns, np.arange(count), np.ones(count))
     options: list[tuple[float, Fault]] = []
     for m in range(count):
         signs = np.where(np.arange(count) == m, -1.0, 1.0)
-        power = _strength(finder, spectra, np.arange(count), signs)
+        power = _strength(finder, columns, np.arange(count), signs)
         options.append((power, Fault(Kind.INVERTED, (m,))))
     for a, b in combinations(range(count), 2):
         order = np.arange(count)
         order[[a, b]] = b, a
-        power = _strength(finder, spectra, order, np.ones(count))
+        power = _strength(finder, columns, order, np.ones(count))
         options.append((power, Fault(Kind.SWAPPED, (a, b))))
     best, fault = max(options, key=lambda option: option[0])
     needed = best > _CLEARLY_BETTER * as_wired and best > _LEAST_COHERENCE
     return [fault] if needed else []
 
 
-def _clearest(finder: DirectionFinder, windows: NDArray[np.float32], most: int = 8) -> list[Spectra]:
-    """The spectra of the windows whose channels have most in common, whatever their wiring."""
-    spectra = [finder.spectra(window) for window in windows]
-    return sorted(spectra, key=lambda s: -_alike(s))[:most]
+def _clearest(finder: DirectionFinder, windows: NDArray[np.float32], most: int = 8) -> list[Columns]:
+    """The columns of the windows whose channels have most in common, whatever their wiring."""
+    columns = [finder.evidence(window) for window in windows]
+    return sorted(columns, key=lambda s: -_alike(s))[:most]
 
 
-def _alike(spectra: Spectra) -> float:
+def _alike(columns: Columns) -> float:
     """How tonal a window is: a few strong frequencies carry it."""
-    power = np.square(np.abs(spectra)).sum(axis=0)
+    power = np.square(np.abs(columns)).sum(axis=0)
     return float(np.square(power).sum() / max(float(power.sum()) ** 2, 1e-30))
 
 
-def _strength(finder: DirectionFinder, spectra: list[Spectra], order: NDArray[np.intp], signs: FloatArray) -> float:
+def _strength(finder: DirectionFinder, columns: list[Columns], order: NDArray[np.intp], signs: FloatArray) -> float:
     """Mean over windows of the best steered power, as a share of all in phase."""
     shares = []
-    for each in spectra:
+    for each in columns:
         changed = (each[order] * signs[:, None]).astype(np.complex64)
         own = np.square(np.abs(changed))
         whole = float((np.square(np.abs(changed).sum(axis=0)) - own.sum(axis=0)).sum()) / 2.0

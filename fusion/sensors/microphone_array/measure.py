@@ -1,14 +1,9 @@
 """Where sound comes from: directions over any array of four or more microphones, several sources, each with its sigma.
 
-One window of samples becomes directions in three steps. It is turned into evidence: complex columns over microphones in
-which a source leaves the phases of its plane wave. The best direction of a grid is improved to the maximum of the
-steered power of that evidence (`steering.py`). A source found is projected out of every column, and the next is looked
-for in what remains; then each is improved with the others out (alternating projection: Ziskind and Wax, IEEE Trans.
-ASSP 36, 1988).
-
-There are two kinds of evidence. `Method.SPECTRA`: the window's spectra, whitened and weighted towards tones that stand
-out of the floor, as rotors do. `Method.SUBSPACE`: per frequency the strongest eigenvectors of the covariance of shorter
-windows, which tells sources apart by how they vary (`subspace.py`).
+One window of samples becomes directions in three steps. It is turned into evidence (`evidence.py`): columns in which a
+source leaves the phases of its plane wave. The best direction of a grid is improved to the maximum of the steered power
+of that evidence (`steering.py`). A source found is projected out of every column, and the next is looked for in what
+remains; then each is improved with the others out (alternating projection: Ziskind and Wax, IEEE Trans. ASSP 36, 1988).
 
 The covariance of a direction is White's sandwich (Econometrica 50, 1982): the slope of the steered power at each
 frequency is one witness, and their disagreement is the error, whatever its cause, noise, echo or other sources.
@@ -20,30 +15,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, signal
 
 from fusion.geometry import FloatArray, direction_to_angles
-from fusion.sensors.microphone_array.steering import Peak, Spectra, Steering
-from fusion.sensors.microphone_array.subspace import frames_of, signal_subspace
+from fusion.sensors.microphone_array.evidence import HIGHEST_HZ, LOWEST_HZ, Evidence, Samples, Spectra
+from fusion.sensors.microphone_array.steering import Columns, Peak, Steering
 
 SPEED_OF_SOUND_MPS = 340.3  # at 15 °C
-#: Neighbouring bins of a Hann window share noise: 1 + 2 (ρ₁⁴ + …) with squared correlations 4/9 and 1/36.
-_SHARED_BINS = 1.0 + 2.0 * (4.0 / 9.0 + 1.0 / 36.0)
-_FLOOR_BINS = 32
 _TURNS = 3
-_PARTS = 4  # a frame of the subspace method is that much shorter than the window
-
-
-class Method(StrEnum):
-    """What the directions are read from."""
-
-    SPECTRA = "spectra"
-    SUBSPACE = "subspace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +50,21 @@ class DirectionSettings:
     """What is listened for.
 
     Attributes:
-        lowest_hz, highest_hz: the band; it ends at 0.45 of the rate at most.
+        lowest_hz, highest_hz: the band, of evidence made here; it ends at 0.45 of the rate at most.
         grid: directions searched before the refinement.
         lowest_elevation_rad: nothing is looked for below.
         most_sources: in one window.
         least_deviation: how many standard deviations of pure noise a source must stand above it.
-        strongest_weight: how many times more than the floor a tone may count.
         model_sigma_rad: what the array's own survey and the air add to every error.
-        method: what the directions are read from.
     """
 
-    lowest_hz: float = 150.0
-    highest_hz: float = 4000.0
+    lowest_hz: float = LOWEST_HZ
+    highest_hz: float = HIGHEST_HZ
     grid: int = 1296
     lowest_elevation_rad: float = math.radians(-10.0)
     most_sources: int = 3
     least_deviation: float = 6.0
-    strongest_weight: float = 30.0
     model_sigma_rad: float = math.radians(0.1)
-    method: Method = Method.SPECTRA
 
 
 class GeometryError(ValueError):
@@ -143,6 +121,7 @@ class DirectionFinder:
         rate_hz: samples a second.
         window: samples in one look; a power of two is quickest.
         speed_mps: of sound.
+        evidence: what the directions are read from, made for that rate and window; whitened spectra where not given.
 
     Raises:
         GeometryError: see `check_geometry`.
@@ -156,22 +135,16 @@ class DirectionFinder:
         window: int = 4096,
         settings: DirectionSettings | None = None,
         speed_mps: float = SPEED_OF_SOUND_MPS,
+        evidence: Evidence | None = None,
     ) -> None:
         self.settings = settings or DirectionSettings()
         self.window = window
         places = check_geometry(microphones_m)
-        subspace = self.settings.method is Method.SUBSPACE
-        transform = window // _PARTS if subspace else window
-        self._band = _band(self.settings, rate_hz, transform)
-        self._taper = signal.windows.hann(transform, sym=False).astype(np.float32)
-        omega = 2.0 * np.pi * rate_hz / transform * np.arange(self._band.start, self._band.stop)
-        self._steering = Steering(
-            places / speed_mps,
-            np.repeat(omega, self.settings.most_sources) if subspace else omega,
-            direction_grid(places, self.settings),
-            math.sqrt(4.0 * np.pi / self.settings.grid),
-            _SHARED_BINS,
-        )
+        band_hz = self.settings.lowest_hz, self.settings.highest_hz
+        self.evidence = evidence or Spectra(rate_hz, window, band_hz)
+        spacing_rad = math.sqrt(4.0 * np.pi / self.settings.grid)
+        grid = direction_grid(places, self.settings)
+        self._steering = Steering(places / speed_mps, self.evidence.omega, grid, spacing_rad, self.evidence.shared)
 
     def find(self, samples: ArrayLike) -> tuple[Direction, ...]:
         """Sources in one window `[M, window]`, the strongest first; none where only noise is heard.
@@ -179,49 +152,42 @@ class DirectionFinder:
         Raises:
             ValueError: samples of another shape.
         """
-        heard = np.asarray(samples, np.float32)
+        heard: Samples = np.asarray(samples, np.float32)
         count = len(self._steering.delays_s)
         if heard.shape != (count, self.window):
             raise ValueError(f"expected samples of {count} microphones × {self.window}")
-        spectra = self.spectra(heard)
+        columns = self.evidence(heard)
         found: list[Peak] = []
         while len(found) < self.settings.most_sources:
-            peak = self._strongest(self._without(spectra, found))
+            peak = self._strongest(self._without(columns, found))
             if peak is None or not _apart(peak, found, 0.5 * self._steering.spacing_rad):
                 break
             found.append(peak)
-            self._improve_together(spectra, found)
+            self._improve_together(columns, found)
         return tuple(self._described(peak) for peak in found)
 
-    def spectra(self, samples: NDArray[np.float32]) -> Spectra:
-        """The evidence `[M, K]` in a window `[M, window]`."""
-        if self.settings.method is Method.SUBSPACE:
-            framed = fft.rfft(frames_of(samples, len(self._taper)) * self._taper)[..., self._band]
-            return signal_subspace(framed, self.settings.most_sources)
-        return whiten(fft.rfft(samples * self._taper)[:, self._band], self.settings.strongest_weight)
-
-    def power(self, spectra: Spectra) -> NDArray[np.float32]:
+    def power(self, columns: Columns) -> NDArray[np.float32]:
         """Steered power `[D]` of evidence `[M, K]` over the grid, the microphones' own power left out."""
-        return self._steering.power(self._steering.correlations(spectra))
+        return self._steering.power(self._steering.correlations(columns))
 
-    def _strongest(self, spectra: Spectra) -> Peak | None:
+    def _strongest(self, columns: Columns) -> Peak | None:
         """The strongest source, or None where it may be noise."""
-        correlations = self._steering.correlations(spectra)
+        correlations = self._steering.correlations(columns)
         power = self._steering.power(correlations)
         best = int(power.argmax())
-        if power[best] <= self.settings.least_deviation * self._steering.noise_sigma(spectra):
+        if power[best] <= self.settings.least_deviation * self._steering.noise_sigma(columns):
             return None
-        return self._steering.peak(spectra, correlations, best)
+        return self._steering.peak(columns, correlations, best)
 
-    def _improve_together(self, spectra: Spectra, found: list[Peak]) -> None:
+    def _improve_together(self, columns: Columns, found: list[Peak]) -> None:
         """Each source in turn with the others out: the first was found where two together seem to be."""
         for _ in range(_TURNS if len(found) > 1 else 0):
             for index, peak in enumerate(found):
                 others = found[:index] + found[index + 1 :]
-                found[index] = self._steering.climb(self._without(spectra, others), peak.direction)
+                found[index] = self._steering.climb(self._without(columns, others), peak.direction)
 
-    def _without(self, spectra: Spectra, found: list[Peak]) -> Spectra:
-        return self._steering.without(spectra, [peak.direction for peak in found])
+    def _without(self, columns: Columns, found: list[Peak]) -> Columns:
+        return self._steering.without(columns, [peak.direction for peak in found])
 
     def _described(self, peak: Peak) -> Direction:
         variance = np.diag(peak.covariance) + self.settings.model_sigma_rad**2
@@ -234,39 +200,6 @@ class DirectionFinder:
             sigma_elevation_rad=min(math.sqrt(variance[1]), 0.5 * math.pi),
             score=peak.coherence,
         )
-
-
-def whiten(spectra: Spectra, strongest_weight: float) -> Spectra:
-    """Spectra `[M, K]` of equal size in every frequency, times how far it stands out of the floor around it.
-
-    A microphone louder than the others in a frequency (wind on it alone) is cut down to their mean; a softer one stays,
-    so that two waves together remain the sum of two.
-    """
-    size = np.abs(spectra) + np.float32(1e-30)
-    level = size.mean(axis=0)
-    above = np.minimum(np.square(level / _floor(level)), strongest_weight)
-    white: Spectra = spectra * (np.sqrt(above) / np.maximum(size, level))
-    return white
-
-
-def _floor(level: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The median of the neighbourhood of each frequency: lines do not move it."""
-    width = min(_FLOOR_BINS, len(level))
-    blocks = len(level) // width
-    skipped = (len(level) - blocks * width) // 2
-    parts = np.sort(level[skipped : skipped + blocks * width].reshape(blocks, width), axis=1)
-    centres = skipped + (np.arange(blocks) + 0.5) * width
-    return np.interp(np.arange(len(level)), centres, parts[:, width // 2]).astype(np.float32)
-
-
-def _band(settings: DirectionSettings, rate_hz: float, window: int) -> slice:
-    highest = min(settings.highest_hz, 0.45 * rate_hz)
-    band = slice(math.ceil(settings.lowest_hz * window / rate_hz), math.floor(highest * window / rate_hz) + 1)
-    if band.stop - band.start < 8:
-        raise ValueError(
-            f"{window} samples at {rate_hz:g} Hz hold too few frequencies from {settings.lowest_hz:g} Hz up"
-        )
-    return band
 
 
 def _apart(peak: Peak, others: list[Peak], least_rad: float) -> bool:

@@ -1,11 +1,11 @@
 """Steered response power of one array over a sphere of directions: a search at coarse lags, then Newton's method.
 
-Spectra of M microphones, whitened and weighted beforehand, become the cross-correlations of all pairs at the few lags
-an array can have: one matrix product. One sparse matrix adds them up for every direction of a grid (SRP-PHAT: DiBiase,
+Columns of M microphones (see `evidence.py`) become the cross-correlations of all pairs at the few lags that an array
+can have: one matrix product. One sparse matrix adds them up for every direction of a grid (SRP-PHAT: DiBiase,
 Silverman and Brandstein, in "Microphone Arrays", 2001). From the best of the grid, Newton's method climbs first on
 parabolas through those correlations, then on the exact power, whose slope at each frequency also tells the error.
 
-Columns of "spectra" may be anything that a source gives a plane wave's phases: frequencies, or eigenvectors of them.
+Columns over microphones may be whatever a source gives the phases of its wave: spectra, or eigenvectors of them.
 
 Frames: ENU around the array's centre; delays in seconds, angular frequencies in radians a second.
 """
@@ -22,7 +22,7 @@ from scipy import sparse
 
 from fusion.geometry import FloatArray
 
-Spectra = NDArray[np.complex64]
+Columns = NDArray[np.complex64]
 Correlations = NDArray[np.float32]
 
 #: Samples per period of the highest frequency at which correlations are computed; the nearest is taken.
@@ -53,10 +53,10 @@ class Steering:
 
     Args:
         delays_s: `[M, 3]`, of a wave along each axis: places over the speed of sound.
-        omega: `[K]`, of each column of the spectra.
+        omega: `[K]`, of each column.
         grid: `[D, 3]` unit vectors.
         spacing_rad: from one direction of the grid to the next.
-        shared: how many columns of the spectra share the same noise, as a variance ratio (1: none).
+        shared: how much more a sum over columns varies because neighbours share noise, as a ratio of variances.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Steering:
         self._to_grid = _grid_product(nearest, len(lags))
         self._rows = np.arange(len(self._first)) * len(lags) + self._most
 
-    def correlations(self, spectra: Spectra) -> Correlations:
+    def correlations(self, columns: Columns) -> Correlations:
         """Of all pairs at all lags, `[P, L]`."""
-        conjugate = np.conj(spectra)
-        cross = spectra[self._first] * conjugate[self._second]
+        conjugate = np.conj(columns)
+        cross = columns[self._first] * conjugate[self._second]
         lags: Correlations = cross.view(np.float32) @ self._to_lags
         return lags
 
@@ -86,15 +86,15 @@ class Steering:
         power: NDArray[np.float32] = self._to_grid @ correlations.ravel()
         return power
 
-    def peak(self, spectra: Spectra, correlations: Correlations, index: int) -> Peak:
+    def peak(self, columns: Columns, correlations: Correlations, index: int) -> Peak:
         """The maximum near a direction of the grid."""
-        return self.climb(spectra, self._climb_coarse(correlations, self.grid[index]))
+        return self.climb(columns, self._climb_coarse(correlations, self.grid[index]))
 
-    def climb(self, spectra: Spectra, direction: FloatArray) -> Peak:
+    def climb(self, columns: Columns, direction: FloatArray) -> Peak:
         """The maximum of the exact power near a direction; where it does not bend down, as uncertain as the grid."""
         for left in reversed(range(_EXACT_STEPS)):
             axes = _axes(direction)
-            steered = _Steered(spectra * np.conj(self.wave(direction)), self._omega, axes @ self.delays_s.T)
+            steered = _Steered(columns * np.conj(self.wave(direction)), self._omega, axes @ self.delays_s.T)
             step = _newton_step(*steered.total(), self.spacing_rad)
             if step is None:
                 break
@@ -121,7 +121,7 @@ class Steering:
             direction = _moved(step, axes)
         return direction
 
-    def wave(self, direction: FloatArray) -> Spectra:
+    def wave(self, direction: FloatArray) -> Columns:
         """A plane wave from there at each microphone and frequency, `[M, K]`, of size one."""
         phases = (self.delays_s @ direction).astype(np.float32)[:, None] * self._omega
         wave = np.empty(phases.shape, np.complex64)
@@ -129,17 +129,17 @@ class Steering:
         np.sin(phases, out=wave.imag)
         return wave
 
-    def without(self, spectra: Spectra, directions: list[FloatArray]) -> Spectra:
+    def without(self, columns: Columns, directions: list[FloatArray]) -> Columns:
         """What is left when plane waves from these directions are projected out, column by column."""
-        basis: list[Spectra] = []
+        basis: list[Columns] = []
         for direction in directions:  # Gram and Schmidt, as each wave comes
             wave = _less(self.wave(direction), basis)
             basis.append(wave / np.sqrt(np.square(np.abs(wave)).sum(axis=0) + np.float32(1e-6)))
-        return _less(spectra, basis)
+        return _less(columns, basis)
 
-    def noise_sigma(self, spectra: Spectra) -> float:
+    def noise_sigma(self, columns: Columns) -> float:
         """Standard deviation of the power over the grid if all phases were random."""
-        own = np.square(spectra.real) + np.square(spectra.imag)
+        own = np.square(columns.real) + np.square(columns.imag)
         pairs = np.square(own.sum(axis=0)).sum() - np.square(own).sum()
         return 0.5 * math.sqrt(self.shared * max(float(pairs), 0.0))
 
@@ -154,11 +154,11 @@ class _Steered:
     curves, so a step along it also leads back along the direction u itself.
     """
 
-    def __init__(self, aligned: Spectra, omega: NDArray[np.float32], delays_s: FloatArray) -> None:
+    def __init__(self, aligned: Columns, omega: NDArray[np.float32], delays_s: FloatArray) -> None:
         self._aligned = aligned
         a, b, _ = delays_s
         moments = np.concatenate([np.ones((1, len(a))), delays_s, [a * a, b * b, a * b]]).astype(np.float32)
-        sums: Spectra = (moments @ aligned.view(np.float32)).view(np.complex64)
+        sums: Columns = (moments @ aligned.view(np.float32)).view(np.complex64)
         self._beam = sums[0]
         cross = np.conj(sums[0]) * sums[1:]
         twice, s_a, s_b = 2.0 * omega, sums[1], sums[2]
@@ -221,11 +221,11 @@ def _moved(step: tuple[float, float], axes: FloatArray) -> FloatArray:
     return moved / math.sqrt(1.0 + step[0] ** 2 + step[1] ** 2)
 
 
-def _less(spectra: Spectra, basis: list[Spectra]) -> Spectra:
+def _less(columns: Columns, basis: list[Columns]) -> Columns:
     """Spectra without their parts along each of an orthonormal basis."""
     for each in basis:
-        spectra = spectra - each * (np.conj(each) * spectra).sum(axis=0)
-    return spectra
+        columns = columns - each * (np.conj(each) * columns).sum(axis=0)
+    return columns
 
 
 def _lag_product(omega: FloatArray, lags_s: FloatArray) -> NDArray[np.float32]:
