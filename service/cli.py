@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fusion.sensors.camera.config import CameraConfig
     from fusion.site import Site
     from models import types as model_types
-    from service.pipeline import MakeCapture
+    from service.demo import Demo
     from service.settings import DetectorSettings, Settings
 
 #: What every wrong call raises. Typer brings a click of its own, or not, by version, and does not export this class.
@@ -126,17 +127,30 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="Where the detect
 
 
 @app.command()
-def demo(host: Host = None, port: Port = None, data: DataFolder = None, device: DeviceOption = Device.AUTO) -> None:
+def demo(
+    scenario: Annotated[str, typer.Option("--scenario", help="Name of a scenario, or a scenario file.")] = "demo",
+    host: Host = None,
+    port: Port = None,
+    data: DataFolder = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
     """A simulated site, live, with the console in the browser.
 
-    Example: deeplomatics demo
+    Example: deeplomatics demo --scenario swarm-at-dusk
     """
+    from fusion.site import SiteError
     from service.clock import SystemClock
-    from service.demo import Demo
+    from service.demo import Demo, ScenarioMissing, find_scenario
 
-    site = Demo(SystemClock())
-    options = {"host": host, "port": port, "data_folder": data, "cameras": site.cameras()}
-    _serve(_settings(options, device), site.make_capture)
+    try:
+        demo = Demo(SystemClock(), find_scenario(scenario))
+    except ScenarioMissing as error:
+        raise CallError(str(error)) from None
+    except SiteError as error:
+        raise CallError(f"{scenario}, {error.faults[0]}") from None
+    name = demo.site.file.site.name
+    options = {"host": host, "port": port, "data_folder": data, "cameras": demo.cameras(), "site_name": name}
+    _serve(_settings(options, device), demo.site, demo)
 
 
 @app.command()
@@ -160,14 +174,14 @@ def serve(
         raise CallError("give either --source, a camera or a recording, or --config, or try `deeplomatics demo`")
     options: dict[str, Any] = {"host": host, "port": port, "data_folder": data}
     if config is None:
-        _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device), None)
+        _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device))
         return
     site, cameras = _read_site(config)
     of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store}
-    _serve(_settings(options | of_site, device), None, site)
+    _serve(_settings(options | of_site, device), site)
 
 
-def _serve(settings: Settings, make_capture: MakeCapture | None, site: Site | None = None) -> None:
+def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = None) -> None:
     from service import server
 
     listener = server.listen(settings.host, settings.port)  # before the slow part: a taken port is told at once
@@ -176,9 +190,12 @@ def _serve(settings: Settings, make_capture: MakeCapture | None, site: Site | No
 
     logs.configure(settings.log_format, settings.log_level, logs.secrets_of(settings.cameras))
     address = server.address_of(listener)
+    make_capture = demo.make_capture if demo else None
     with server.ended_by_signal(), Pipeline(settings, None, make_capture, site) as pipeline:
-        http = api.server(api.create_app(pipeline), settings.host, settings.port)
-        server.run(http.config, listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
+        app = api.create_app(pipeline)
+        with demo.joining(app, pipeline.bus) if demo else nullcontext():
+            http = api.server(app, settings.host, settings.port)
+            server.run(http.config, listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
     server.exit_if_held()
 
 

@@ -1,48 +1,137 @@
-"""The demo site: simulated cameras in place of real ones, everything behind them as always."""
+"""The demo site: simulated sensors in place of real ones, everything behind them as always."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import orjson
+import structlog
+from fastapi import APIRouter, FastAPI, Response
+
+from fusion.reports import Refused, read_report
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
+from fusion.site import Site
 from models.types import Frame
+from service.bus import Bus
 from service.capture import Capture
 from service.clock import Clock
-from simulation.demo import demo_scene
-from simulation.scene import Scene
+from service.schemas import rfc3339
+from simulation.scenario import ScenarioFile, kept_scenario, read_scenario, scenario_names
+from simulation.site import SimulatedSite
 
 SOURCE = SourceAddress("simulated scene", environ={})
+DEFAULT = "demo"
+LISTEN_S = 0.2  # so often do the Remote ID receivers bring what they heard
+STALE_NS = 1_500_000_000  # a picture that took longer to draw is not shown: it is the past by now
+
+log = structlog.get_logger("service.demo")
+
+
+class ScenarioMissing(Exception):
+    """No scenario is called so; the message says which there are."""
+
+
+def find_scenario(name: str) -> ScenarioFile:
+    """A scenario by its name, or from a file.
+
+    Raises:
+        ScenarioMissing: neither is there.
+        fusion.site.SiteError: all that is wrong with the file.
+        OSError: it cannot be read.
+    """
+    if name in scenario_names():
+        return kept_scenario(name)
+    path = Path(name)
+    if not path.is_file():
+        raise ScenarioMissing(f"there is no scenario {name!r}: give a file, or one of {', '.join(scenario_names())}")
+    return read_scenario(path.read_text(encoding="utf-8", errors="replace"))
 
 
 class Demo:
-    """The simulation's demo scene as cameras of a service; its world begins now."""
+    """A scenario as the sensors of a service; its world begins now."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._scene = demo_scene(epoch_ns=clock.now_ns())
+    def __init__(self, clock: Clock, scenario: ScenarioFile | None = None) -> None:
+        self._world = SimulatedSite(scenario or kept_scenario(DEFAULT), clock.now_ns())
+        self._clock = clock
+
+    @property
+    def site(self) -> Site:
+        """As its operator wrote it down."""
+        return self._world.site
 
     def cameras(self) -> tuple[CameraConfig, ...]:
         return tuple(
             CameraConfig(id=camera.sensor_id, spectrum=camera.band, source=SOURCE)
-            for camera in self._scene.cameras.values()
+            for camera in self._world.scene.cameras.values()
         )
 
     def make_capture(self, config: CameraConfig, clock: Clock) -> Capture:
-        self._scene.paint()  # before any thread starts: the first picture is there at once
+        self._world.scene.paint()  # before any thread starts: the first picture is there at once
 
         def frames(start_ns: int | None) -> Iterator[Frame]:
-            return present_frames(self._scene, config.id, start_ns or clock.now_ns(), clock)
+            return present_frames(self._world, config.id, start_ns or clock.now_ns(), clock)
 
         return Capture(config, clock, open_frames=frames)
 
+    @contextmanager
+    def joining(self, app: FastAPI, bus: Bus) -> Iterator[None]:
+        """The application tells the truth too; and while it lasts, what the Remote ID receivers hear comes in as scans,
+        like that of any other sensor."""
+        app.include_router(self.router())
+        stopping = threading.Event()
+        thread = threading.Thread(target=self._broadcast, args=(bus, stopping), name="remote-id", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
 
-def present_frames(scene: Scene, sensor_id: str, start_ns: int, clock: Clock) -> Iterator[Frame]:
+    def _broadcast(self, bus: Bus, stopping: threading.Event) -> None:
+        heard_ns, number = self._world.epoch_ns, 0
+        while not self._clock.wait(stopping, LISTEN_S):
+            now_ns = self._clock.now_ns()
+            for report in self._world.heard(heard_ns, now_ns):
+                number += 1
+                self._publish(bus, report, number)
+            heard_ns = now_ns
+
+    def _publish(self, bus: Bus, report: dict[str, Any], number: int) -> None:
+        try:
+            bus.publish(f"scan.{report['sensor_id']}", read_report(report, number, self.site))
+        except Refused as reason:  # a scenario may place a claim where no report can be
+            log.warning("report refused", sensor=report["sensor_id"], reason=str(reason))
+
+    def router(self) -> APIRouter:
+        """`GET /api/v1/truth`: what really flies, which only a simulation knows."""
+        router = APIRouter(prefix="/api/v1", tags=["simulation"])
+
+        @router.get("/truth", summary="What really flies (simulation only)")
+        async def truth() -> Response:
+            """Everything in the simulated sky, now: name, class, place, velocity, and what it claims to be."""
+            now_ns = self._clock.now_ns()
+            answer = {"time": rfc3339(now_ns), "truth": self._world.truth(now_ns)}
+            return Response(orjson.dumps(answer), media_type="application/json")
+
+        return router
+
+
+def present_frames(world: SimulatedSite, sensor_id: str, start_ns: int, clock: Clock) -> Iterator[Frame]:
     """Frames of the scene as time goes by: where drawing takes longer than a frame lasts, frames are left out, so that
-    the picture never lags behind the clock."""
-    rate_hz = scene.cameras[sensor_id].rate_hz
+    the picture never lags behind the clock; and while the scenario silences the camera there are none."""
+    rate_hz = world.scene.cameras[sensor_id].rate_hz
     began_ns = clock.monotonic_ns()
     sequence = 0
     while True:
-        yield scene.shot(sensor_id, start_ns + round(sequence * 1e9 / rate_hz), sequence).frame
+        time_ns = start_ns + round(sequence * 1e9 / rate_hz)
+        if not world.is_silent(sensor_id, time_ns):
+            frame = world.scene.shot(sensor_id, time_ns, sequence).frame
+            if start_ns + clock.monotonic_ns() - began_ns - time_ns < STALE_NS:
+                yield frame
         due = int((clock.monotonic_ns() - began_ns) * rate_hz / 1e9)
         sequence = max(sequence + 1, due)

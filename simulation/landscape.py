@@ -80,11 +80,18 @@ class Branches(NamedTuple):
 
 @dataclass(frozen=True)
 class Landscape:
-    """What stands around the site, all of it from one seed."""
+    """What stands around the site, all of it from one seed, and the air and light about it.
+
+    Attributes:
+        haze_m: contrast falls to 1/e over this distance of hazy air.
+        light: daylight on what is visible, 1 at noon; infrared does without.
+    """
 
     seed: int
     tree_spacing_deg: float = 0.3
     cloudiness: float = 0.35
+    haze_m: float = 30_000.0
+    light: float = 1.0
 
     def foot_rad(self, azimuth_rad: FloatArray) -> FloatArray:
         """Elevation where the field ends and the trees begin."""
@@ -225,7 +232,7 @@ def _visible(
     grain = _field_grain(landscape, elevation)
     mixed = sky * (1.0 - foreground)[..., None] + (colour * (1.0 + 0.1 * grain[..., None])) * foreground[..., None]
     sharp = mixed + 0.6 * (mixed - cv2.GaussianBlur(mixed, (0, 0), 1.2))
-    return sharp, 0.55 * (np.array(_CLOUD_BGR) - sky)
+    return landscape.light * sharp, landscape.light * 0.55 * (np.array(_CLOUD_BGR) - sky)
 
 
 def _infrared(

@@ -22,8 +22,6 @@ from simulation.landscape import TREES_RANGE_M, Backdrop, Image, Landscape, pain
 from simulation.shapes import FloatArray, Part
 from simulation.world import Aircraft
 
-#: Contrast falls to 1/e over this distance of hazy air.
-HAZE_M = 30_000.0
 #: What changes no pixel by this much is not in the truth; the faintest annotated birds of the clips make about 20.
 FAINTEST_LEVELS = 10.0
 _CLOUD_STEPS_PER_S = 10
@@ -97,6 +95,8 @@ class Renderer:
     def __init__(self, camera: Camera, landscape: Landscape) -> None:
         self.camera = camera
         self._look = LOOKS[camera.band]
+        self._haze_m = landscape.haze_m
+        self._light = landscape.light if camera.band == "visible" else 1.0
         self._seed = (landscape.seed, zlib.crc32(camera.sensor_id.encode()))
         self._backdrop = self._with_pattern(paint_backdrop(landscape, camera))
         self._noise = self._noise_tile()
@@ -151,11 +151,11 @@ class Renderer:
         behind = np.zeros((*cover.shape[:2], picture.shape[2]), np.float32)
         behind[inner] = picture[outer]
         if self.camera.band == "visible":
-            change = 255.0 * layers[..., 1:2] - behind * cover
+            change = 255.0 * self._light * layers[..., 1:2] - behind * cover
             change += self._look.sharpen * (change - cv2.GaussianBlur(change, (0, 0), 1.0))
         else:
             change = self._look.levels_per_heat * layers[..., 2:3] + (100.0 - behind) * cover
-        change = np.float32(np.exp(-range_m / HAZE_M)) * change[inner]
+        change = np.float32(np.exp(-range_m / self._haze_m)) * change[inner]
         picture[outer] += change
         return float(np.abs(change).max(initial=0.0))
 
@@ -199,7 +199,8 @@ class Renderer:
     def _noise_tile(self) -> Image:
         """Noise to cut each frame's from, at a random place."""
         size = (self.camera.model.height + 64, self.camera.model.width + 64, 1)
-        noise = np.random.default_rng((*self._seed, 1)).normal(0.0, self._look.noise, size).astype(np.float32)
+        sigma = self._look.noise / self._light  # the less light, the more the camera amplifies
+        noise = np.random.default_rng((*self._seed, 1)).normal(0.0, sigma, size).astype(np.float32)
         return np.repeat(noise, self._backdrop.still.shape[2], axis=2)
 
     def _with_pattern(self, backdrop: Backdrop) -> Backdrop:

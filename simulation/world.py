@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -181,6 +181,21 @@ class Orbit:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The way of a leader, flown `offset` (ENU metres) beside it: one of a formation."""
+
+    leader: Trajectory
+    offset: Vector
+
+    @property
+    def period_s(self) -> float:
+        return self.leader.period_s
+
+    def at(self, time_s: float) -> State:
+        return replace(state := self.leader.at(time_s), position=state.position + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
 class Aircraft:
     """Something that flies: what it truly is, how it moves and what it looks like.
 
@@ -188,6 +203,7 @@ class Aircraft:
         object_id: unique in the scene.
         class_name: one of `models.types.CLASSES`.
         drag_per_s: horizontal deceleration per speed that its tilt must overcome (multirotors lean into their way).
+        name: for people.
     """
 
     object_id: int
@@ -195,6 +211,7 @@ class Aircraft:
     trajectory: Trajectory
     body: Body
     drag_per_s: float = 0.0
+    name: str = ""
 
     def attitude(self, state: State) -> FloatArray:
         """Rotation body → ENU [3, 3]; body axes x forward, y left, z up.

@@ -1,0 +1,203 @@
+"""A scenario put up: the site as its operator believes it to be, and the world as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fusion.geometry import CameraModel
+from fusion.site import Orientation, SensorConfig, Site, site_of
+from fusion.types import NS
+from simulation.camera import Camera
+from simulation.landscape import Landscape
+from simulation.remote_id import GpsError, Receiver, Report, Transmitter
+from simulation.scenario import AircraftConfig, Faults, Orbit, ScenarioFile, Waypoints
+from simulation.scene import Scene
+from simulation.shapes import Airliner, Bird, Body, Quadcopter
+from simulation.world import Aircraft, Beside, Limits, Trajectory, Vector, WaypointFlight
+from simulation.world import Orbit as Round
+
+#: Frames a second of a camera that does not say: what two cores hold with drawing and detecting on three cameras.
+DEFAULT_RATE_HZ = 12.0
+_REACH_M = 3_000.0
+_SIZES_M = {"drone": 0.5, "bird": 0.8, "airplane": 38.0}
+_REFLECTANCES = {"drone": 0.2, "bird": 0.22, "airplane": 0.95}
+#: Horizontal deceleration per speed that a multirotor leans against, 1/s.
+_DRAG_PER_S = 0.25
+
+
+@dataclass(frozen=True)
+class SimulatedSite:
+    """A scenario whose clock stood at zero at `epoch_ns` UTC.
+
+    Attributes:
+        file: the scenario.
+    """
+
+    file: ScenarioFile
+    epoch_ns: int = 0
+
+    @cached_property
+    def site(self) -> Site:
+        """What the operator wrote down; the fusion is to be given this."""
+        return site_of(self.file)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """What the cameras see. A camera that was knocked looks elsewhere than the site believes."""
+        weather = self.file.weather
+        landscape = Landscape(self.file.seed, cloudiness=weather.clouds, haze_m=weather.haze, light=weather.light)
+        return Scene(list(self._cameras()), list(self.aircraft), landscape, self.epoch_ns)
+
+    @cached_property
+    def aircraft(self) -> tuple[Aircraft, ...]:
+        rng = np.random.default_rng((self.file.seed, 5))
+        made: list[Aircraft] = []
+        for config in self.file.aircraft:
+            made += [_aircraft(config, len(made) + k + 1, k, rng) for k in range(config.count)]
+        return tuple(made)
+
+    @cached_property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """Remote ID receivers; each hears all that broadcast within its reach."""
+        transmitters = tuple(self._transmitters())
+        return tuple(
+            Receiver(s.id, _place(s), s.max_range or _REACH_M, transmitters)
+            for s in self.file.sensors
+            if s.kind == "remote_id"
+        )
+
+    def heard(self, after_ns: int, until_ns: int) -> list[Report]:
+        """Measurements (INTERFACES) that the receivers bring in (`after_ns`, `until_ns`], in order of time."""
+        after_s, until_s = ((time_ns - self.epoch_ns) / NS for time_ns in (after_ns, until_ns))
+        reports = []
+        for receiver in self.receivers:
+            silent = self.file.faults.get(receiver.sensor_id, Faults()).silent
+            for time_s, report in receiver.heard(after_s, until_s, self.site.frame):
+                if not _is_silent(silent, time_s):
+                    time_utc_s = self.epoch_ns / NS + time_s
+                    reports.append({"time": time_utc_s, "sensor_id": receiver.sensor_id, **report})
+        return sorted(reports, key=lambda report: (report["time"], report["sensor_id"]))
+
+    def is_silent(self, sensor_id: str, time_ns: int) -> bool:
+        """Whether a sensor gives nothing at this time, by the scenario's faults."""
+        silent = self.file.faults.get(sensor_id, Faults()).silent
+        return _is_silent(silent, (time_ns - self.epoch_ns) / NS)
+
+    def truth(self, time_ns: int) -> list[dict[str, Any]]:
+        """Everything that flies at `time_ns`, birds too: name, class, place and velocity in ENU (m, m/s), and what it
+        claims to be."""
+        time_s = (time_ns - self.epoch_ns) / NS
+        claims = {t.aircraft.object_id: t.claimed_id for t in self._transmitters()}
+        return [self._truth_of(craft, time_s, claims.get(craft.object_id)) for craft in self.aircraft]
+
+    def _truth_of(self, craft: Aircraft, time_s: float, claimed_id: str | None) -> dict[str, Any]:
+        state = craft.trajectory.at(time_s)
+        latitude, longitude, altitude = self.site.frame.to_geodetic(state.position)
+        return {
+            "name": craft.name,
+            "class": craft.class_name,
+            "enu": [round(float(v), 2) for v in state.position],
+            "velocity": [round(float(v), 2) for v in state.velocity],
+            "latitude": round(float(latitude), 7),
+            "longitude": round(float(longitude), 7),
+            "altitude": round(float(altitude), 2),
+            "claimed_id": claimed_id,
+        }
+
+    def _cameras(self) -> Iterator[Camera]:
+        for config in self.file.sensors:
+            model = config.camera()
+            if config.kind == "camera" and model is not None and config.orientation is not None:
+                fault = self.file.faults.get(config.id, Faults())
+                yield _camera(config, model, config.orientation, fault.turned)
+
+    def _transmitters(self) -> Iterator[Transmitter]:
+        by_name = {craft.name: craft for craft in self.aircraft}
+        for config in self.file.aircraft:
+            if config.remote_id is not None:
+                craft = by_name[config.name]
+                gps = GpsError((self.file.seed, 6, craft.object_id))
+                yield Transmitter(craft, config.remote_id.id, config.remote_id.offset, config.remote_id.begins, gps)
+
+
+def _is_silent(silent: tuple[tuple[float, float], ...], time_s: float) -> bool:
+    return any(begin <= time_s < end for begin, end in silent)
+
+
+def _place(config: SensorConfig) -> Vector:
+    enu = config.position.enu if config.position is not None else None
+    return enu or (0.0, 0.0, 0.0)
+
+
+def _camera(config: SensorConfig, model: CameraModel, told: Orientation, turned: Orientation | None) -> Camera:
+    """The camera as it really stands."""
+    off = turned or Orientation(azimuth=0.0)
+    return Camera(
+        config.id,
+        config.spectrum,
+        model,
+        _place(config),
+        told.azimuth + off.azimuth,
+        told.elevation + off.elevation,
+        told.roll + off.roll,
+        float(config.capture.get("fps", DEFAULT_RATE_HZ)),
+    )
+
+
+def _aircraft(config: AircraftConfig, object_id: int, member: int, rng: np.random.Generator) -> Aircraft:
+    name = config.name if config.count == 1 else f"{config.name}-{member + 1}"
+    drag = _DRAG_PER_S if config.class_ == "drone" else 0.0
+    return Aircraft(object_id, config.class_, _trajectory(config, member, rng), _body(config, rng), drag, name)
+
+
+def _trajectory(config: AircraftConfig, member: int, rng: np.random.Generator) -> Trajectory:
+    """Of one of a group: drones fly beside their leader, birds each on a round of their own."""
+    motion = config.motion
+    if isinstance(motion, Waypoints):
+        limits = Limits(motion.speed, motion.acceleration, motion.jerk)
+        leader: Trajectory = WaypointFlight(motion.points, limits, motion.hover, motion.phase)
+    else:
+        apart = config.class_ == "bird" and config.count > 1
+        leader = _round(motion, rng.normal(0.0, config.spacing, 3) if apart else np.zeros(3), rng if apart else None)
+    if config.count == 1 or config.class_ == "bird":
+        return leader
+    return Beside(leader, _slot(member, config.count, config.spacing))
+
+
+def _round(motion: Orbit, shift: np.ndarray, rng: np.random.Generator | None) -> Round:
+    """`rng` gives each of a flock its own speed and place on the round."""
+    pace, phase = (1.0, 0.0) if rng is None else (float(rng.uniform(0.8, 1.25)), float(rng.uniform(0.0, 360.0)))
+    east, north, up = (float(c + s) for c, s in zip(motion.centre, shift, strict=True))
+    lowest = motion.centre[2] - motion.lowest_m()
+    return Round(
+        (east, north, max(up, lowest)),
+        *motion.axes,
+        period_s=motion.period_s() / pace,
+        phase_rad=math.radians(motion.phase + phase),
+        bob_m=motion.bob,
+    )
+
+
+def _slot(member: int, count: int, spacing_m: float) -> Vector:
+    """A member's place in a square formation about the leader's path, ENU metres; every second row flies higher."""
+    side = math.ceil(math.sqrt(count))
+    row, column = divmod(member, side)
+    middle = (side - 1) / 2.0
+    return (column - middle) * spacing_m, (row - middle) * spacing_m, 0.4 * spacing_m * (row % 2)
+
+
+def _body(config: AircraftConfig, rng: np.random.Generator) -> Body:
+    size = config.size or _SIZES_M[config.class_]
+    reflectance = config.reflectance or _REFLECTANCES[config.class_]
+    if config.class_ == "drone":
+        return Quadcopter(size, reflectance)
+    if config.class_ == "airplane":
+        return Airliner(size, reflectance)
+    flap_hz, phase = float(rng.uniform(2.5, 5.0)), float(rng.random())
+    return Bird(size * float(rng.uniform(0.8, 1.2)), flap_hz, phase=phase, reflectance=reflectance)
