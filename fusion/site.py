@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from fusion.alerts import ZoneArea
 from fusion.geometry import CameraModel, Geodetic, LocalFrame, attitude_matrix, quaternion_from_matrix
 from fusion.types import Coverage, SensorPose
 
@@ -145,11 +146,36 @@ class SensorConfig(_Strict):
 
 
 class Zone(_Strict):
-    name: str
+    """Part of the air that people are told of when something flies into it.
+
+    Attributes:
+        kind: `alert` to be told; `exclusion` nothing may fly there at all.
+        polygon: corners as [latitude, longitude], in order.
+        floor, ceiling: metres above the ellipsoid; open where not given.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     kind: Literal["alert", "exclusion"] = "alert"
-    polygon: Annotated[tuple[tuple[Latitude, Longitude], ...], Field(min_length=3)]
+    polygon: Annotated[tuple[tuple[Latitude, Longitude], ...], Field(min_length=3, max_length=500)]
     floor: Altitude | None = None
     ceiling: Altitude | None = None
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Zone:
+        if self.floor is not None and self.ceiling is not None and self.floor >= self.ceiling:
+            raise ValueError("the floor of a zone must lie below its ceiling")
+        if len(set(self.polygon)) < 3:
+            raise ValueError("the polygon of a zone needs at least three different corners")
+        return self
+
+    def area(self, zone_id: str, frame: LocalFrame) -> ZoneArea:
+        """As the alerts see it."""
+        latitudes, longitudes = zip(*self.polygon, strict=True)
+        corners = frame.to_enu(latitudes, longitudes, frame.origin.altitude_m)[:, :2].tolist()
+        floor = -math.inf if self.floor is None else self.floor
+        ceiling = math.inf if self.ceiling is None else self.ceiling
+        places = tuple((e, n) for e, n in corners)
+        return ZoneArea(zone_id, self.name, places, floor, ceiling, self.kind == "exclusion")
 
 
 class Recording(_Strict):

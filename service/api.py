@@ -28,8 +28,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import problems, schemas
-from service.board import Board
+from service import alerts, intake, plan, problems, schemas, zones
+from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
 from service.hub import TOPICS, Hub, HubSettings, Topic
@@ -40,9 +40,11 @@ from service.pages import DESCRIPTION, WEB, serve_console, serve_documentation
 from service.rest import LiveTracksRoute, Rest, no_sensor
 from service.settings import Settings
 from service.sockets import FramesProtocol, until_gone
-from service.store import Store
+from service.store import Filter, Store
 from service.types import SensorState
 from service.video import Video, VideoSettings, Window
+from service.world import World, lag_ns
+from service.zones import Zones
 
 MAX_BODY_BYTES = 1 << 20
 OPEN_FILES = 4096
@@ -82,6 +84,12 @@ class Site(Protocol):
     def store(self) -> Store: ...
 
     @property
+    def zones(self) -> Zones: ...
+
+    @property
+    def world(self) -> World | None: ...
+
+    @property
     def detectors(self) -> Detectors: ...
 
 
@@ -98,6 +106,8 @@ def create_app(
         web: folder of the built console; where it is missing `/` says how to build it.
     """
     board = Board()
+    for stored in reversed(site.store.alerts(Filter(limit=MOST_ALERTS), noted=False)):
+        board.alerts.put(stored.alert)
     thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
     video = Video(site.live, thresholds, video_settings or VideoSettings())
     rest = Rest(site, site.settings.cameras, board, video)
@@ -125,11 +135,20 @@ def create_app(
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
     app.router.routes.insert(0, LiveTracksRoute(board))
     app.include_router(rest.router())
+    app.include_router(intake.router(_intake(site)))
+    app.include_router(plan.router(site.settings.site_name, site.world.site if site.world else None))
+    app.include_router(zones.router(site.zones))
+    app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
     app.include_router(_operations(site, metrics))
     app.include_router(_sockets(site.live, hub, video))
     serve_documentation(app)
     serve_console(app, web)
     return app
+
+
+def _intake(site: Site) -> intake.Intake | None:
+    world = site.world
+    return None if world is None else intake.Intake(world.site, site.bus, site.clock, lag_ns(world.site))
 
 
 def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:

@@ -12,11 +12,14 @@ from functools import cached_property
 
 import orjson
 
+from fusion.alerts import Alert
 from models.types import Detections
-from service.schemas import Json, found_json, rfc3339, track_json, world_track_json
-from service.types import CameraUpdate, Message, TracksEnded, WorldTrack, WorldUpdate
+from service.schemas import Json, alert_json, found_json, rfc3339, track_json, world_track_json
+from service.types import Acknowledgement, CameraUpdate, Message, TracksEnded, WorldTrack, WorldUpdate
 from service.world_rows import number_of
 from tracking.types import ImageTracks, Status
+
+MOST_ALERTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,38 @@ class WorldTracks:
         return LiveTrack(shown["id"], sensors, shown["class"], shown["state"], order, orjson.dumps(shown), place)
 
 
+class Alerts:
+    """Alerts that run or that nobody has acknowledged, newest last; beyond `MOST_ALERTS` the oldest are not shown."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[int, Alert] = {}
+        self._said: dict[int, Acknowledgement] = {}
+
+    def put(self, alert: Alert) -> None:
+        self._alerts[alert.number] = alert
+        self._settle(alert.number)
+
+    def acknowledge(self, said: Acknowledgement) -> None:
+        if said.alert in self._alerts:
+            self._said.setdefault(said.alert, said)
+
+    def encoded(self, number: int) -> Json | None:
+        """As `schemas.Alert`; None for one that is not here."""
+        alert = self._alerts.get(number)
+        return None if alert is None else alert_json(alert, self._said.get(number))
+
+    def all(self) -> list[Json]:
+        return [alert_json(alert, self._said.get(number)) for number, alert in self._alerts.items()]
+
+    def _settle(self, number: int) -> None:
+        """Called after each change: lets go what is over and known, and what is too much."""
+        over = [n for n in self._said if not self._alerts[n].active and n != number]
+        surplus = list(self._alerts)[: max(0, len(self._alerts) - MOST_ALERTS)]
+        for each in {*over, *surplus}:
+            del self._alerts[each]
+            self._said.pop(each, None)
+
+
 class Board:
     """What is true now, by what the bus said: living tracks of the site, living tracks and newest detections of each
     camera.
@@ -88,6 +123,7 @@ class Board:
     def __init__(self) -> None:
         self.version = 0
         self.world = WorldTracks()
+        self.alerts = Alerts()
         self.cameras: dict[str, CameraTracks] = {}
         self.detections: dict[str, Detections] = {}
         self._sorted: tuple[int, list[LiveTrack]] = (-1, [])
@@ -103,6 +139,10 @@ class Board:
                 self.cameras[message.sensor_id] = self.cameras[message.sensor_id].without(message.track_ids)
             case WorldUpdate():
                 self.world = WorldTracks(message)
+            case Alert():
+                self.alerts.put(message)
+            case Acknowledgement():
+                self.alerts.acknowledge(message)
             case _:
                 pass
 

@@ -24,16 +24,17 @@ from typing import Literal
 import orjson
 from starlette.websockets import WebSocket
 
+from fusion.alerts import Alert
 from service.board import Board, detections_json
 from service.bus import Bus, Full, Subscription
 from service.schemas import Json, rfc3339
 from service.sockets import Batch, Channel, open_channel
-from service.types import CameraUpdate, Message, SensorHealth, TracksEnded, WorldUpdate
+from service.types import Acknowledgement, CameraUpdate, Message, SensorHealth, TracksEnded, WorldUpdate
 
 Topic = Literal["tracks", "detections", "alerts", "sensors"]
 TOPICS: tuple[Topic, ...] = ("tracks", "detections", "alerts", "sensors")
 
-SUBJECTS = ("camera.", "sensor.", "world")  # what clients are told of
+SUBJECTS = ("camera.", "sensor.", "world", "alert.", "acknowledge.")  # what clients are told of
 SUBSCRIPTION_CAPACITY = 4096  # messages; a minute of two cameras, should the event loop ever stand still
 
 
@@ -87,6 +88,7 @@ class News:
     detections: dict[str, None] = field(default_factory=dict)
     sensors: dict[str, SensorHealth] = field(default_factory=dict)
     world: bool = False
+    alerts: dict[int, None] = field(default_factory=dict)
 
     def accept(self, message: Message) -> None:
         match message:
@@ -98,6 +100,10 @@ class News:
                 self.sensors[message.sensor_id] = message
             case WorldUpdate():
                 self.world = True
+            case Alert():
+                self.alerts[message.number] = None
+            case Acknowledgement():
+                self.alerts[message.alert] = None
 
 
 class Hub:
@@ -229,6 +235,7 @@ class Hub:
         made: dict[Topic, list[bytes]] = {
             "tracks": [message for messages in moved for message in messages],
             "detections": [self._detections_message(each) for each in news.detections if "detections" in wanted],
+            "alerts": [each for number in news.alerts if "alerts" in wanted for each in self._alert_messages(number)],
             "sensors": [self._sensor_message(health) for health in news.sensors.values() if "sensors" in wanted],
         }
         return {
@@ -268,6 +275,10 @@ class Hub:
         data = detections_json(self._board.detections[sensor_id])
         return self._message("update", "detections", data["time"], orjson.dumps(data))
 
+    def _alert_messages(self, number: int) -> list[bytes]:
+        alert = self._board.alerts.encoded(number)
+        return [] if alert is None else [self._message("alert", "alerts", alert["time"], orjson.dumps(alert))]
+
     def _sensor_message(self, health: SensorHealth) -> bytes:
         data = self._describe(health)
         return self._message("sensor", "sensors", data["last_frame"], orjson.dumps(data))
@@ -295,7 +306,7 @@ class Hub:
         if "detections" in topics:
             snapshot["detections"] = [detections_json(found) for found in self._board.detections.values()]
         if "alerts" in topics:
-            snapshot["alerts"] = []
+            snapshot["alerts"] = self._board.alerts.all()
         if "sensors" in topics:
             snapshot["sensors"] = self._sensors()
         return orjson.dumps(snapshot)

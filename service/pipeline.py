@@ -15,8 +15,8 @@
       ▼
      Bus ◀── SensorHealth ── Monitor, four looks a second                  service.bus, service.monitor
       │      one order: seq 1, 2, 3…
-      ├──▶ World           scans and heartbeats to tracks of the site,     service.world, service.stage,
-      │                    which go back on the bus as WorldUpdate         fusion.sequencer, fusion.engine
+      ├──▶ World           scans and heartbeats to tracks of the site and  service.world, service.stage,
+      │                    alerts, which go back on the bus                fusion.sequencer, .engine, .alerts
       ├──▶ Store           SQLite, one writer                              service.store ──▶ history
       └──▶ Hub             WebSockets                                      service.hub
 
@@ -44,8 +44,9 @@ from service.detection import DetectorPool
 from service.live import LiveState
 from service.monitor import Monitor
 from service.settings import Settings
-from service.store import WORLD, Store, path_of
+from service.store import ALERTS, WORLD, Store, path_of
 from service.world import World, camera_measure, locates
+from service.zones import Zones
 from tracking.image_tracker import ImageTracker
 from tracking.settings import TrackerSettings
 
@@ -84,6 +85,7 @@ class Pipeline:
         self.bus = Bus(self.clock.now_ns)
         self.live = LiveState(tuple(camera.id for camera in settings.cameras))
         self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
+        self.zones = Zones(self.store, self.bus, site)
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
         self.world = self._world(site) if site is not None and locates(site) else None
         self.cameras = [self._camera(config) for config in settings.cameras]
@@ -95,6 +97,7 @@ class Pipeline:
         self.store.follow(kept)
         if self.world is not None:
             self.world.start()
+        self.zones.announce()
         for camera in self.cameras:
             camera.start()
         self._monitor.start()
@@ -126,7 +129,7 @@ class Pipeline:
         self.stop()
 
     def _world(self, site: Site) -> World:
-        return World(site, self.bus, self.clock, self.store.first_id(WORLD))
+        return World(site, self.bus, self.clock, self.store.first_id(WORLD), self.store.first_id(ALERTS))
 
     def _camera(self, config: CameraConfig) -> Camera:
         thresholds = self.detectors.thresholds(config.spectrum)

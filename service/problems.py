@@ -30,13 +30,15 @@ def problem(
     *,
     errors: Sequence[Mapping[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """An answer that says what went wrong with the path `instance`."""
+    """An answer that says what went wrong with the path `instance`; `more`: further members (RFC 9457, section 3.2)."""
     title = HTTPStatus(status).phrase
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     body["instance"] = instance
     if errors is not None:
         body["errors"] = errors
+    body |= more or {}
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 
 

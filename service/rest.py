@@ -6,8 +6,6 @@ what was, from the store (which has a live track too, some 200 ms late). Both ar
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -26,38 +24,34 @@ from starlette.types import Scope
 from fusion.sensors.camera.config import CameraConfig
 from service import schemas
 from service.board import Board, LiveTrack, tracks_page
+from service.geojson import MEDIA_TYPE as GEOJSON
+from service.geojson import feature, feature_collection
 from service.live import Latest, LiveState
+from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
 from service.problems import documented
 from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
 from service.store import Filter, Store, StoredDetection, StoredTrack
 from service.types import SensorHealth
 from service.video import Picture, Video
+from service.world_rows import StoredWorldTrack
 
 JSON = "application/json"
-GEOJSON = "application/geo+json"
 MJPEG = "multipart/x-mixed-replace; boundary=picture"
-PAGE_LIMIT = 500
+_WORLD_ID = re.compile(r"T\d{1,15}", re.ASCII)
 _TRACK_ID = re.compile(r"(.+)-(\d{1,9})", re.ASCII)
 
 Endpoint = Callable[..., Any]
-TrackId = Annotated[str, Path(description="`<sensor>-<n>`", examples=["cam-east-7"])]
+TrackId = Annotated[str, Path(description="`T<n>` of the world, `<sensor>-<n>` of a picture", examples=["T12"])]
 SensorId = Annotated[str, Path(examples=["cam-east"])]
 
 
-def _split_commas(value: object) -> object:
-    """`class=drone,bird` and `class=drone&class=bird` are the same."""
-    return [part for each in value for part in str(each).split(",")] if isinstance(value, list) else value
-
-
 def _split_box(value: object) -> object:
-    corners = _split_commas(value)
+    corners = split_commas(value)
     if isinstance(corners, list) and len(corners) != 4:
         raise ValueError("four numbers are needed: west,south,east,north")
     return corners
 
 
-T = TypeVar("T")
-Many = Annotated[list[T], BeforeValidator(_split_commas)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 BoundingBox = Annotated[tuple[Longitude, Latitude, Longitude, Latitude], BeforeValidator(_split_box)]
@@ -67,8 +61,6 @@ Since = Annotated[
     Field(description="RFC 3339 with a zone; from this instant on", examples=["2026-05-01T12:00:00Z"]),
 ]
 Until = Annotated[AwareDatetime | None, Field(description="up to and with this instant")]
-Limit = Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="rows of one page")]
-CursorText = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before")]
 
 
 class _Question(BaseModel):
@@ -86,6 +78,9 @@ class TracksQuestion(_Question):
     class_: Many[ClassName] = Field(default=[], alias="class", description="only these; several with commas")
     state: Many[Literal["tentative", "confirmed", "coasting", "deleted"]] = Field(default=[])
     sensor: Many[str] = Field(default=[], description="only tracks these sensors contribute to")
+    space: Many[Literal["image", "world"]] = Field(
+        default=[], description="image: followed in one camera's picture; world: a place on Earth; both unless told"
+    )
     bbox: BoundingBox | None = Field(
         default=None, description="west,south,east,north in degrees: only tracks with a place within"
     )
@@ -170,20 +165,19 @@ class Rest:
         """Without `since`, `until` and `state=deleted`: the tracks that live now. With one of them: all that were
         confirmed once and lived within the times. Newest birth first.
 
-        `Accept: application/geo+json` answers those that have a place on Earth, as a FeatureCollection.
+        `Accept: application/geo+json` answers those that have a place on Earth, as a FeatureCollection: a point where
+        it is known to 50 m, else the ellipse (95 %) that it lies in; `ellipse` is among the properties of each.
         """
-        if question.bbox is not None:  # no track has a place on Earth before there is fusion
-            page = tracks_page((), None)
-        elif question.since or question.until or "deleted" in question.state:
+        if question.since or question.until or "deleted" in question.state:
             page = await run_in_threadpool(self._past_tracks, question)
         else:
             page = self._live_tracks(question)
         if _wants_geojson(request.headers):
-            return Response(_feature_collection(orjson.loads(page)["tracks"]), media_type=GEOJSON)
+            return Response(feature_collection(orjson.loads(page)["tracks"]), media_type=GEOJSON)
         return Response(page, media_type=JSON)
 
     def _live_tracks(self, question: TracksQuestion) -> bytes:
-        after = _cursor(question.cursor, int, int, str)
+        after = cursor_keys(question.cursor, int, int, str)
         found = [track for track in self._board.tracks() if _answers(track, question)]
         rest = [track for track in found if after is None or track.order < after]
         page = rest[: question.limit]
@@ -191,8 +185,14 @@ class Rest:
 
     def _past_tracks(self, question: TracksQuestion) -> bytes:
         states, sensors = tuple(question.state), tuple(question.sensor)
-        narrow = _filter(question, classes=tuple(question.class_), states=states, sensors=sensors)
-        page, next_cursor = _page(self._store.tracks(narrow), question.limit)
+        narrow = _filter(question, classes=tuple(question.class_), states=states, sensors=sensors, bbox=question.bbox)
+        rows: list[StoredTrack | StoredWorldTrack] = []
+        if _includes(question, "image") and question.bbox is None:
+            rows += self._store.tracks(narrow)
+        if _includes(question, "world"):
+            rows += self._store.world_tracks(narrow)
+        rows.sort(key=lambda row: row.key, reverse=True)
+        page, next_cursor = _page(rows, question.limit)
         return orjson.dumps({"tracks": [_track_json(row) for row in page], "next_cursor": next_cursor})
 
     async def track(self, request: Request, id: TrackId) -> Response:
@@ -204,25 +204,31 @@ class Rest:
         track = orjson.loads(body)
         if track["latitude"] is None:
             raise HTTPException(406, f"The track {id!r} has no place on Earth yet. Ask for application/json.")
-        return Response(orjson.dumps(_feature(track)), media_type=GEOJSON)
+        return Response(orjson.dumps(feature(track)), media_type=GEOJSON)
 
     def _past_track(self, track_id: str) -> bytes:
-        stored = self._store.track(*_parsed(track_id))
+        stored = self._stored(track_id)
         if stored is None:
             raise _no_track(track_id)
         return orjson.dumps(_track_json(stored))
+
+    def _stored(self, track_id: str) -> StoredTrack | StoredWorldTrack | None:
+        return self._store.world_track(track_id) if _is_world(track_id) else self._store.track(*_parsed(track_id))
 
     async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
         """All that is known of where it was, oldest first. The newest 200 ms may still be on their way to the disk."""
         return Response(await run_in_threadpool(self._history, id, question), media_type=JSON)
 
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
-        sensor_id, number = _parsed(track_id)
-        rows = self._store.history(sensor_id, number, _filter(question))
-        if not rows and self._board.track(track_id) is None and self._store.track(sensor_id, number) is None:
+        rows: list[StoredTrack | StoredWorldTrack] = []
+        if _is_world(track_id):
+            rows += self._store.world_history(track_id, _filter(question))
+        else:
+            rows += self._store.history(*_parsed(track_id), _filter(question))
+        if not rows and self._board.track(track_id) is None and self._stored(track_id) is None:
             raise _no_track(track_id)
         page, next_cursor = _page(rows, question.limit)
-        points = [schemas.track_point_json(row.track, row.time_ns) for row in page]
+        points = [_point_json(row) for row in page]
         return orjson.dumps({"id": track_id, "points": points, "next_cursor": next_cursor})
 
     # ── Detections ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,7 +327,26 @@ def _answers(track: LiveTrack, question: TracksQuestion) -> bool:
         (not question.class_ or track.class_name in question.class_)
         and (not question.state or track.state in question.state)
         and (not question.sensor or any(each in question.sensor for each in track.sensors))
+        and _includes(question, "image" if track.place is None else "world")
+        and (question.bbox is None or _within(track.place, question.bbox))
     )
+
+
+def _includes(question: TracksQuestion, space: Literal["image", "world"]) -> bool:
+    return not question.space or space in question.space
+
+
+def _within(place: tuple[float, float] | None, bbox: tuple[float, float, float, float]) -> bool:
+    """A box whose west is east of its east crosses the date line (RFC 7946, section 5.2)."""
+    if place is None:
+        return False
+    west, south, east, north = bbox
+    inside = west <= place[0] <= east if west <= east else place[0] >= west or place[0] <= east
+    return inside and south <= place[1] <= north
+
+
+def _is_world(track_id: str) -> bool:
+    return _WORLD_ID.fullmatch(track_id) is not None
 
 
 def _parsed(track_id: str) -> tuple[str, int]:
@@ -346,36 +371,18 @@ def _part(picture: Picture) -> bytes:
 # ── Pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cursor_text(*keys: int | str) -> str:
-    """Where a page ended: the sort keys of its last row, opaque to the client."""
-    return base64.urlsafe_b64encode(orjson.dumps(keys)).decode().rstrip("=")
-
-
-def _cursor(text: str | None, *types: type) -> tuple[Any, ...] | None:
-    """The keys of a cursor that was made for this kind of list."""
-    if text is None:
-        return None
-    try:
-        keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError):
-        keys = None
-    if not isinstance(keys, list) or tuple(map(type, keys)) != types:
-        raise HTTPException(422, "cursor: it is no next_cursor of this list. Leave it out to start at the first page.")
-    return tuple(keys)
-
-
 def _filter(question: _Question, **narrow: Any) -> Filter:
     """One row more than the page holds, so that it is known whether there is a next one."""
     return Filter(
         since_ns=to_ns(question.since) if question.since else None,
         until_ns=to_ns(question.until) if question.until else None,
-        after=_cursor(question.cursor, int, int),
+        after=cursor_keys(question.cursor, int, int),
         limit=question.limit + 1,
         **narrow,
     )
 
 
-Stored = TypeVar("Stored", StoredTrack, StoredDetection)
+Stored = TypeVar("Stored", StoredTrack | StoredWorldTrack, StoredDetection)
 
 
 def _page(rows: list[Stored], limit: int) -> tuple[list[Stored], str | None]:
@@ -383,8 +390,16 @@ def _page(rows: list[Stored], limit: int) -> tuple[list[Stored], str | None]:
     return page, cursor_text(*page[-1].key) if len(rows) > limit else None
 
 
-def _track_json(row: StoredTrack) -> Json:
+def _track_json(row: StoredTrack | StoredWorldTrack) -> Json:
+    if isinstance(row, StoredWorldTrack):
+        return schemas.world_track_json(row.shown, row.shown.track.time_ns)
     return schemas.track_json(row.sensor_id, row.track, row.time_ns, row.first_ns)
+
+
+def _point_json(row: StoredTrack | StoredWorldTrack) -> Json:
+    if isinstance(row, StoredWorldTrack):
+        return schemas.world_point_json(row.shown, row.shown.track.time_ns)
+    return schemas.track_point_json(row.track, row.time_ns)
 
 
 def _detection_json(row: StoredDetection) -> Json:
@@ -399,20 +414,5 @@ def _detection_json(row: StoredDetection) -> Json:
     }
 
 
-# ── GeoJSON (RFC 7946) ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _wants_geojson(headers: Headers) -> bool:
     return GEOJSON in headers.get("accept", "")
-
-
-def _feature(track: Json) -> Json:
-    """Positions are longitude, latitude, altitude: RFC 7946, section 3.1.1."""
-    position = [track["longitude"], track["latitude"], track["altitude"]]
-    geometry = {"type": "Point", "coordinates": [each for each in position if each is not None]}
-    return {"type": "Feature", "id": track["id"], "geometry": geometry, "properties": track}
-
-
-def _feature_collection(tracks: Sequence[Json]) -> bytes:
-    features = [_feature(track) for track in tracks if track["latitude"] is not None]
-    return orjson.dumps({"type": "FeatureCollection", "features": features})

@@ -15,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from fusion import alerts
 from models.types import CLASSES, Band, Detections, TimeSource
-from service.types import SensorHealth, SensorState, WorldTrack, public_track_id
+from service.types import (
+    Acknowledgement,
+    SensorHealth,
+    SensorState,
+    WorldTrack,
+    public_alert_id,
+    public_track_id,
+)
 from tracking.types import ImageTrack, Status
 
 Json = dict[str, Any]
@@ -178,6 +186,93 @@ class SensorList(Schema):
     sensors: list[Sensor]
 
 
+class Measurement(BaseModel):
+    """One thing a sensor saw. Angles in degrees, azimuth clockwise from true north; lengths in metres."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    time: float | str = Field(description="when it was so: UTC seconds since 1970, or RFC 3339 with a zone")
+    sensor_id: str = Field(description="as in the site file")
+    kind: Literal["pixel", "bearing", "position"]
+    class_: ClassName | None = Field(default=None, alias="class")
+    score: Probability = 1.0
+    box: Box | None = Field(default=None, description="pixel: or `point`")
+    point: list[float] | None = Field(default=None, description="pixel: [u, v]")
+    azimuth: float | None = Field(default=None, description="bearing")
+    elevation: float | None = Field(default=None, description="bearing; may be left out")
+    sigma_azimuth: float | None = None
+    sigma_elevation: float | None = None
+    range: float | None = Field(default=None, description="bearing, where it is known")
+    sigma_range: float | None = None
+    wave: Literal["sound", "light", "radio"] | None = Field(default=None, description="bearing: sound arrives late")
+    latitude: float | None = Field(default=None, description="position: with longitude and altitude, or `enu`")
+    longitude: float | None = None
+    altitude: float | None = Field(default=None, description="above the ellipsoid")
+    enu: list[float] | None = None
+    velocity: list[float] | None = Field(default=None, description="position: m/s east, north, up")
+    sigma_horizontal: float | None = None
+    sigma_vertical: float | None = None
+    id: str | None = Field(default=None, description="position: who the aircraft says it is")
+
+
+class RefusedLine(Schema):
+    line: int = Field(description="from 1: place in the array, or line of the text", examples=[3])
+    reason: str = Field(examples=["sigma_azimuth must be above zero"])
+
+
+class Taken(Schema):
+    """What became of a batch of measurements."""
+
+    taken: int = Field(description="on their way into the tracks", examples=[12])
+    duplicates: int = Field(description="came before and are not used again", examples=[0])
+    refused_count: int = Field(examples=[1])
+    refused: list[RefusedLine] = Field(description="the first 1000 of them")
+
+
+class ZoneShape(BaseModel):
+    """Part of the air that people are told of when something flies into it."""
+
+    name: str = Field(examples=["Runway"])
+    kind: Literal["alert", "exclusion"] = Field(description="exclusion: nothing may fly there at all")
+    polygon: list[tuple[float, float]] = Field(
+        description="corners as [latitude, longitude], degrees", examples=[[(47.4, 8.5), (47.41, 8.5), (47.41, 8.52)]]
+    )
+    floor: float | None = Field(description="metres above the ellipsoid; null: down to the ground")
+    ceiling: float | None = Field(description="metres above the ellipsoid; null: no upper end")
+
+
+class Zone(ZoneShape):
+    id: str = Field(examples=["runway"])
+
+
+class ZoneList(Schema):
+    zones: list[Zone]
+
+
+class Alert(Schema):
+    """Something that a person should look at."""
+
+    id: str = Field(description="never used again", examples=["A17"])
+    kind: Literal["enter", "approach", "claim_conflict"]
+    severity: Literal["warning", "critical"] = Field(description="critical: in or towards an exclusion zone")
+    track: str = Field(examples=["T12"])
+    zone: str | None = Field(description="id of the zone; null where it is not about one", examples=["runway"])
+    started: Time
+    time: Time = Field(description="when it was last so")
+    active: bool = Field(description="false once it is over")
+    probability: Probability = Field(description="that it is so, by the track's own covariance")
+    time_to_entry: float | None = Field(description="of an approach: seconds at the present velocity", examples=[12.5])
+    text: str = Field(examples=["T12 is in Runway"])
+    acknowledged: bool
+    acknowledged_at: Time | None
+    acknowledged_by: str | None = Field(examples=["Meier"])
+    note: str | None = Field(examples=["our own inspection flight"])
+
+
+class AlertPage(Page):
+    alerts: list[Alert]
+
+
 class Health(Schema):
     status: Literal["ok"]
 
@@ -301,6 +396,27 @@ def world_track_json(shown: WorldTrack, time_ns: int) -> Json:
         "evidence": list(track.evidence),
         "claim_only": track.claim_only,
         **world_point_json(shown, time_ns),
+    }
+
+
+def alert_json(alert: alerts.Alert, said: Acknowledgement | None) -> Json:
+    """An `Alert`, with what somebody said of it."""
+    return {
+        "id": public_alert_id(alert.number),
+        "kind": alert.kind.value,
+        "severity": "critical" if alert.critical else "warning",
+        "track": alert.track_id,
+        "zone": alert.zone_id,
+        "started": rfc3339(alert.started_ns),
+        "time": rfc3339(alert.time_ns),
+        "active": alert.active,
+        "probability": round(min(max(alert.probability, 0.0), 1.0), 4),
+        "time_to_entry": alert.time_to_entry_s,
+        "text": alert.text,
+        "acknowledged": said is not None,
+        "acknowledged_at": rfc3339(said.time_ns) if said else None,
+        "acknowledged_by": said.who if said else None,
+        "note": said.note if said else None,
     }
 
 

@@ -21,7 +21,7 @@ import os
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,18 +29,22 @@ from typing import Any
 
 import structlog
 
+from fusion.alerts import Alert
+from fusion.site import Zone
 from models.types import CLASSES, Detections
-from service import world_rows
+from service import alert_rows, world_rows
+from service.alert_rows import StoredAlert
 from service.bus import Subscription
 from service.schemas import best_class, class_names
-from service.types import CameraUpdate, Envelope, TracksEnded, WorldUpdate
+from service.types import Acknowledgement, CameraUpdate, Envelope, TracksEnded, WorldUpdate, ZoneChange
 from service.world_rows import StoredWorldTrack
 from tracking.types import ImageTrack, Status
 
 log = structlog.get_logger("service.store")
 
-VERSION = 2  # of the tables below, in SQLite's user_version
-SUBJECTS = ("camera.", "world")  # what is kept
+VERSION = 3  # of the tables below, in SQLite's user_version
+SUBJECTS = ("camera.", "world", "zone.", "alert.", "acknowledge.")  # what is kept
+ALERTS = "@alerts"  # whose numbers alerts count by
 WORLD = "@world"  # whose numbers the tracks of the site count by; no sensor can be called so
 GROUP_S = 0.2  # how long the first update of a transaction waits for company
 ID_BLOCK = 1000  # track numbers reserved ahead, so that a killed process leaves none to be used twice
@@ -90,7 +94,7 @@ CREATE INDEX detections_by_sensor ON detections (sensor, time_ns);
 CREATE INDEX detections_by_class ON detections (class, time_ns);
 """
 #: What brings a store of version N to version N + 1.
-UPGRADES = {1: world_rows.SCHEMA}
+UPGRADES = {1: world_rows.SCHEMA, 2: alert_rows.SCHEMA}
 
 _ESTIMATE = struct.Struct("<22f")
 _SCORES = struct.Struct(f"<{len(CLASSES)}f")
@@ -301,6 +305,8 @@ class Store:
         used: dict[str, int] = {}
         for message in _messages(group):
             name = _counter(message)
+            if name is None:
+                continue
             used[name] = max(used.get(name, self._used.get(name, 0)), _largest(message))
         for sensor_id, largest in used.items():
             if largest >= self._reserved.get(sensor_id, 0) - ID_BLOCK // 2 or sensor_id not in self._sensors:
@@ -319,6 +325,12 @@ class Store:
                     rows.add_ended(self._sensors[message.sensor_id], message.track_ids)
                 case WorldUpdate():
                     rows.add_world(message)
+                case Alert():
+                    rows.watched.append((alert_rows.UPSERT_ALERT, alert_rows.alert_row(message)))
+                case Acknowledgement():
+                    rows.watched.append((alert_rows.ACKNOWLEDGE, alert_rows.acknowledgement_row(message)))
+                case ZoneChange():
+                    rows.watched.append((alert_rows.PUT_ZONE, alert_rows.zone_row(message)))
         return rows
 
     def _prune(self, db: sqlite3.Connection) -> None:
@@ -339,6 +351,7 @@ class Store:
             db.execute("DELETE FROM detections WHERE time_ns <= ?", (cutoff,))
             db.execute("DELETE FROM tracks WHERE last_ns <= ? AND state = 'deleted'", (cutoff,))
             db.execute("DELETE FROM world_tracks WHERE last_ns <= ? AND state = 'deleted'", (cutoff,))
+            db.execute("DELETE FROM alerts WHERE time_ns <= ? AND NOT active", (cutoff,))
 
     # ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -399,6 +412,42 @@ class Store:
         rows = self._read(sql, (track_id, *where.values, narrow.limit))
         return [StoredWorldTrack((row[3], row[0]), world_rows.read(row)) for row in rows]
 
+    def alerts(
+        self, narrow: Filter, *, kinds: Sequence[str] = (), active: bool | None = None, noted: bool | None = None
+    ) -> list[StoredAlert]:
+        """Alerts that ran within `since_ns..until_ns`, newest first; `noted`: whether somebody acknowledged them."""
+        where = _Where()
+        where.one_of("kind", kinds)
+        where.add("active = ?", active)
+        where.add("(acknowledged_ns IS NOT NULL) = ?", noted)
+        where.add("time_ns >= ?", narrow.since_ns)
+        where.add("started_ns <= ?", narrow.until_ns)
+        where.before("started_ns", "number", narrow.after)
+        sql = f"{alert_rows.ALERTS} WHERE 1 {where.sql} ORDER BY started_ns DESC, number DESC LIMIT ?"
+        return [alert_rows.read_alert(row) for row in self._read(sql, (*where.values, narrow.limit))]
+
+    def alert(self, number: int) -> StoredAlert | None:
+        rows = self._read(f"{alert_rows.ALERTS} WHERE number = ?", (number,))
+        return alert_rows.read_alert(rows[0]) if rows else None
+
+    def zones(self) -> dict[str, Zone]:
+        """By id, in order of the ids."""
+        rows = self._read("SELECT id, definition FROM zones WHERE definition IS NOT NULL ORDER BY id", ())
+        return dict(map(alert_rows.read_zone, rows))
+
+    def seed_zones(self, zones: Mapping[str, Zone]) -> None:
+        """At start: take over a site file's zones where the file has changed; what somebody changed since stays."""
+        with closing(_connect(self.path)) as db, db:
+            known = dict(db.execute("SELECT id, definition FROM zone_seeds"))
+            dropped = [(zone_id,) for zone_id in known if zone_id not in zones]
+            db.executemany("DELETE FROM zones WHERE id = ?", dropped)
+            db.executemany("DELETE FROM zone_seeds WHERE id = ?", dropped)
+            for zone_id, zone in zones.items():
+                definition = zone.model_dump_json()
+                if known.get(zone_id) != definition:
+                    db.execute(alert_rows.PUT_ZONE, (zone_id, definition))
+                    db.execute(alert_rows.PUT_SEED, (zone_id, definition))
+
     def detections(self, narrow: Filter) -> list[StoredDetection]:
         """Detections of at least `min_score`, newest first."""
         where = _Where()
@@ -438,6 +487,7 @@ class _Rows:
     world_tracks: dict[int, Row] = field(default_factory=dict)
     world_points: list[Row] = field(default_factory=list)
     world_ended: list[Row] = field(default_factory=list)
+    watched: list[tuple[str, Row]] = field(default_factory=list)  # statements of alerts and zones, in order
 
     def add_update(self, sensor: int, update: CameraUpdate) -> None:
         self.detections += _detection_rows(sensor, update.detections, self.min_score)
@@ -466,6 +516,8 @@ class _Rows:
         db.executemany(world_rows.UPSERT_TRACK, self.world_tracks.values())
         db.executemany(world_rows.INSERT_POINT, self.world_points)
         db.executemany(world_rows.END_TRACK, self.world_ended)
+        for sql, row in self.watched:
+            db.execute(sql, row)
 
 
 _UPSERT_TRACK = """
@@ -578,6 +630,7 @@ def _prepare(path: Path) -> dict[str, int]:
             db.executescript(f"BEGIN; {'' if version else SCHEMA} {steps} PRAGMA user_version = {VERSION}; COMMIT;")
         db.execute("UPDATE tracks SET state = 'deleted'")
         db.execute("UPDATE world_tracks SET state = 'deleted'")
+        db.execute("UPDATE alerts SET active = 0")
         db.execute("DELETE FROM tracks WHERE NOT confirmed")
         return dict(db.execute("SELECT name, id FROM sensors"))
 
@@ -598,7 +651,7 @@ def _reserve(db: sqlite3.Connection, sensor_id: str, used: int) -> tuple[int, in
     return row
 
 
-Kept = CameraUpdate | TracksEnded | WorldUpdate
+Kept = CameraUpdate | TracksEnded | WorldUpdate | Alert | Acknowledgement | ZoneChange
 
 
 def _messages(group: Sequence[Envelope]) -> Iterator[Kept]:
@@ -608,9 +661,16 @@ def _messages(group: Sequence[Envelope]) -> Iterator[Kept]:
             yield envelope.message
 
 
-def _counter(message: Kept) -> str:
-    """Whose numbers its tracks count by."""
-    return WORLD if isinstance(message, WorldUpdate) else message.sensor_id
+def _counter(message: Kept) -> str | None:
+    """Whose numbers its tracks count by; None for what has no numbers."""
+    match message:
+        case CameraUpdate() | TracksEnded():
+            return message.sensor_id
+        case WorldUpdate():
+            return WORLD
+        case Alert():
+            return ALERTS
+    return None
 
 
 def _largest(message: Kept) -> int:
@@ -620,6 +680,8 @@ def _largest(message: Kept) -> int:
             return max((track.track_id for track in message.tracks.tracks), default=0)
         case WorldUpdate():
             return message.next_number - 1
+        case Alert():
+            return message.number
     return 0
 
 

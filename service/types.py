@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fusion.alerts import Alert
+from fusion.site import Zone
 from fusion.types import Heartbeat, Scan, Track
 from models.types import Detections, TimeSource
 from tracking.types import ImageTracks
@@ -147,9 +149,38 @@ class WorldUpdate:
     next_number: int
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneChange:
+    """A zone is new or has a new shape; `zone` None: it is no more."""
+
+    zone_id: str
+    zone: Zone | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody took note of an alert; the first one counts."""
+
+    alert: int
+    time_ns: int
+    who: str
+    note: str
+
+
 #: Everything the bus carries. Updates and endings under `camera.<id>`, health under `sensor.<id>`. All that the fusion
-#: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`; what it makes of them under `world`.
-Message = CameraUpdate | TracksEnded | SensorHealth | Scan | Heartbeat | WorldUpdate
+#: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`; what it makes
+#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`.
+Message = (
+    CameraUpdate
+    | TracksEnded
+    | SensorHealth
+    | Scan
+    | Heartbeat
+    | ZoneChange
+    | WorldUpdate
+    | Alert
+    | Acknowledgement
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +191,11 @@ class Envelope:
     subject: str
     received_ns: int
     message: Message
+
+
+def public_alert_id(number: int) -> str:
+    """`A<n>`, the id by which people and programs know an alert."""
+    return f"A{number}"
 
 
 def public_track_id(sensor_id: str, track_id: int) -> str:

@@ -3,9 +3,10 @@
     camera ─ measure ─▶ Scan ─┐
     posted measurements ─ Scan ─┤
     any other sensor ──── Scan ─┼──▶ Bus ──▶ World (WorldStage: sequencer, engine) ──▶ WorldUpdate ──▶ Bus
-    Pulse ─────────── Heartbeat ─┘
+    Pulse ─────────── Heartbeat ─┘                                                  └─ AlertFold ──▶ Alert ──▶ Bus
 
-All that the tracks follow from passes the bus in one order (`INPUTS`), so who records those subjects can replay them.
+All that tracks and alerts follow from passes the bus in one order (`INPUTS`), so who records those subjects can replay
+them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from fusion.alerts import AlertFold, Sighted
 from fusion.sensors.camera.measure import measure
 from fusion.site import Sensor, Site
 from fusion.types import NS, Heartbeat, Scan
 from service.bus import Bus, Full
 from service.clock import Clock
 from service.stage import WorldStage
-from service.types import CameraUpdate
+from service.types import CameraUpdate, ZoneChange
 
-INPUTS = ("scan.", "clock")  # subjects of all that the world follows from
+INPUTS = ("scan.", "clock", "zone.")  # subjects of all that the world follows from
 CAPACITY = 16_384  # scans: a minute of eight cameras at 30 frames a second while the fusion does not keep up
 BEAT_S = 0.1  # so often are tracks shown
 
@@ -39,7 +41,7 @@ def lag_ns(site: Site) -> int:
     """How late a scan may come: what the site file says; else cameras of its own are quick, and networks are not."""
     stated = site.file.fusion.lag
     if stated is None:
-        stated = 0.5 if all(s.config.source is not None for s in site.sensors.values()) else 2.0
+        stated = 0.5 if all(s.config.source is not None for s in site.sensors.values()) else 3.0
     return round(stated * NS)
 
 
@@ -52,13 +54,14 @@ def camera_measure(sensor: Sensor | None, thresholds: Mapping[str, float]) -> Ca
 
 
 class World:
-    """Follows `INPUTS` and publishes a `WorldUpdate` under `world` after each heartbeat, unless there is nothing to show.
+    """Follows `INPUTS`; after each heartbeat it publishes a `WorldUpdate`, unless there is nothing to show, and alerts.
 
     Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there.
     """
 
-    def __init__(self, site: Site, bus: Bus, clock: Clock, first_id: int = 1) -> None:
+    def __init__(self, site: Site, bus: Bus, clock: Clock, first_id: int = 1, first_alert: int = 1) -> None:
         self.site = site
+        self.alerts = AlertFold(first_number=first_alert)
         self.stage = WorldStage(site.frame, lag_ns(site), first_id)
         self._bus = bus
         self._clock = clock
@@ -91,10 +94,26 @@ class World:
     def _follow(self) -> None:
         while not (self._subscription.closed and not len(self._subscription)):
             for envelope in self._subscription.take():
-                if isinstance(envelope.message, Scan | Heartbeat):
-                    self._step(envelope.message)
+                match envelope.message:
+                    case Scan() | Heartbeat() as message:
+                        self._step(message)
+                    case ZoneChange() as change:
+                        self._change_zone(change)
+                    case _:
+                        pass
 
     def _step(self, message: Scan | Heartbeat) -> None:
         update = self.stage.step(message)
-        if update is not None and (update.tracks or update.ended):
+        if update is None:
+            return
+        if update.tracks or update.ended:
             self._bus.publish("world", update)
+        seen = [Sighted(each.track, each.altitude_m) for each in update.tracks]
+        for alert in self.alerts.step(update.time_ns, seen):
+            self._bus.publish(f"alert.{alert.number}", alert)
+
+    def _change_zone(self, change: ZoneChange) -> None:
+        if change.zone is None:
+            self.alerts.remove_zone(change.zone_id)
+        else:
+            self.alerts.put_zone(change.zone.area(change.zone_id, self.site.frame))

@@ -20,6 +20,8 @@ from service.live import LiveState
 from service.settings import Settings
 from service.store import Store
 from service.types import CameraUpdate, SensorHealth, SensorState, TracksEnded
+from service.world import World
+from service.zones import Zones
 
 from camera_updates import frame  # isort: skip
 
@@ -40,6 +42,8 @@ class LiveSite:
         self.live = LiveState(("cam", "heat"))
         self.store = Store(folder / "store.sqlite3")
         self.store.follow(self.bus.subscribe("store", capacity=10_000, full=Full.REFUSE_NEWEST))
+        self.zones = Zones(self.store, self.bus, None)
+        self.world: World | None = None
         self.detectors = Thresholds()
 
     def play(self, message: CameraUpdate | TracksEnded | SensorHealth) -> None:

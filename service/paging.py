@@ -1,0 +1,47 @@
+"""Pages of a list: where one ended and the next begins, and lists of values in a query."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import HTTPException
+from pydantic import BeforeValidator, Field
+
+PAGE_LIMIT = 500
+
+T = TypeVar("T")
+
+
+def split_commas(value: object) -> object:
+    """`class=drone,bird` and `class=drone&class=bird` are the same."""
+    return [part for each in value for part in str(each).split(",")] if isinstance(value, list) else value
+
+
+Many = Annotated[list[T], BeforeValidator(split_commas)]
+Limit = Annotated[int, Field(ge=1, le=PAGE_LIMIT, description="rows of one page")]
+CursorText = Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before")]
+
+
+def cursor_text(*keys: int | str) -> str:
+    """Where a page ended: the sort keys of its last row, opaque to the client."""
+    return base64.urlsafe_b64encode(orjson.dumps(keys)).decode().rstrip("=")
+
+
+def cursor_keys(text: str | None, *types: type) -> tuple[Any, ...] | None:
+    """The keys of a cursor that was made for this kind of list; None for the first page.
+
+    Raises:
+        HTTPException: it was not.
+    """
+    if text is None:
+        return None
+    try:
+        keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        keys = None
+    if not isinstance(keys, list) or tuple(map(type, keys)) != types:
+        raise HTTPException(422, "cursor: it is no next_cursor of this list. Leave it out to start at the first page.")
+    return tuple(keys)
