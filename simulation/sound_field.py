@@ -25,6 +25,7 @@ Path = Callable[[FloatArray], FloatArray]
 _KELVIN = 273.15
 _REFERENCE_KELVIN = 293.15
 _REFERENCE_KPA = 101.325
+_NEPER_PER_DB = math.log(10.0) / 20.0
 _LEAST_DISTANCE_M = 1.0
 _TOLERANCE_S = 1e-10
 _OVERSAMPLING = 4
@@ -132,7 +133,7 @@ class Rotor:
         offsets = self.phases_rad or (0.0,) * len(self.amplitudes_pa)
         for order, (amplitude, offset) in enumerate(zip(self.amplitudes_pa, offsets, strict=True), 1):
             loss_db = air.absorption_db_per_m(order * fundamental) * distance_m
-            total += amplitude * 10.0 ** (-loss_db / 20.0) * np.cos(order * phase + offset)
+            total += amplitude * np.exp(-loss_db * _NEPER_PER_DB) * np.cos(order * phase + offset)
         return total
 
     def _phase(self, time_s: FloatArray) -> FloatArray:
@@ -235,19 +236,26 @@ def field(
     air = air or Air()
     microphones = np.asarray(microphones_m, np.float64)
     total = np.zeros((len(microphones), len(heard_s)))
-    for m, place in enumerate(microphones):
-        when = heard_s if arrival_jitter_s is None else heard_s - arrival_jitter_s[m]
-        for emitter in emitters:
-            total[m] += _heard(emitter, emitter.path, place, when, air)
+    for path, together in _by_path(emitters):
+        for m, place in enumerate(microphones):
+            when = heard_s if arrival_jitter_s is None else heard_s - arrival_jitter_s[m]
+            total[m] += _heard(together, path, place, when, air)
             if ground is not None:
-                total[m] += ground.reflection * _heard(emitter, _mirrored(emitter.path, ground), place, when, air)
+                total[m] += ground.reflection * _heard(together, _mirrored(path, ground), place, when, air)
     return total
 
 
-def _heard(emitter: Emitter, path: Path, place_m: FloatArray, heard_s: FloatArray, air: Air) -> FloatArray:
+def _by_path(emitters: Sequence[Emitter]) -> list[tuple[Path, list[Emitter]]]:
+    """Emitters on one and the same path (the rotors of one drone) leave for a microphone at the same times."""
+    paths = {id(emitter.path): emitter.path for emitter in emitters}
+    return [(path, [e for e in emitters if e.path is path]) for path in paths.values()]
+
+
+def _heard(emitters: list[Emitter], path: Path, place_m: FloatArray, heard_s: FloatArray, air: Air) -> FloatArray:
     emitted = emission_times(path, place_m, heard_s, air.speed_mps)
     distance = _distance(path(emitted), place_m)
-    spread: FloatArray = emitter.pressure(emitted, distance, air) / np.maximum(distance, _LEAST_DISTANCE_M)
+    pressure = np.sum([emitter.pressure(emitted, distance, air) for emitter in emitters], axis=0)
+    spread: FloatArray = pressure / np.maximum(distance, _LEAST_DISTANCE_M)
     return spread
 
 
@@ -256,7 +264,8 @@ def _mirrored(path: Path, ground: Ground) -> Path:
 
 
 def _distance(places_m: FloatArray, place_m: FloatArray) -> FloatArray:
-    distance: FloatArray = np.sqrt(np.square(places_m - place_m).sum(axis=-1))
+    x, y, z = (places_m[..., axis] - place_m[axis] for axis in range(3))
+    distance: FloatArray = np.sqrt(x * x + y * y + z * z)
     return distance
 
 
