@@ -132,11 +132,13 @@ def _from_singles(
     zero = np.zeros_like(x)
     skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
     turn = np.eye(3) + skew + skew @ skew / np.maximum(1.0 + cosine, 1e-6)[:, None, None]
-    return turn @ start
+    turned: FloatArray = turn @ start
+    return turned
 
 
 def _angle(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.arctan2(np.sqrt(np.square(np.cross(a, b)).sum(axis=1)), (a * b).sum(axis=1))
+    angle: FloatArray = np.arctan2(np.sqrt(np.square(np.cross(a, b)).sum(axis=1)), (a * b).sum(axis=1))
+    return angle
 
 
 def _triad(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -71,11 +71,12 @@ def read_report(fields: Fields, number: int, site: Site) -> Scan:
 
 
 def scan_of(sensor: Sensor, time_ns: int, sequence: int, report: Measurement) -> Scan:
-    """One report as a scan of its sensor."""
+    """One report as a scan of its sensor, at the time that the sensor's clock meant."""
     pose = sensor.pose or SensorPose(sensor.config.id, 0, (0.0, 0.0, 0.0))
     camera = sensor.camera if report.space is Space.PIXEL else None
     coverage = None if report.claimed_id is not None else sensor.coverage
-    return Scan(sensor.config.id, time_ns, sequence, report.space, pose, (report,), camera, coverage)
+    meant_ns = time_ns - round(sensor.config.clock_offset * NS)
+    return Scan(sensor.config.id, meant_ns, sequence, report.space, pose, (report,), camera, coverage)
 
 
 # --- fields ----------------------------------------------------------------------------------------------------------

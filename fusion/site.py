@@ -95,7 +95,9 @@ class SensorConfig(_Strict):
 
     Attributes:
         horizontal_fov, width, height: degrees and pixels; in place of intrinsics for an undistorted camera.
-        attitude_sigma: degrees, how well the orientation is known.
+        attitude_sigma, position_sigma: degrees and metres, how well each axis is known; zero: not stated.
+        clock_offset, clock_sigma: seconds that its stamps are ahead (`deeplomatics calibrate` finds them), and how well
+            that is known.
         detection_probability, false_reports: of a drone in one look; expected false ones in one look.
         max_range: metres; silence beyond it means nothing.
         capture: settings of the source (`fps`, `loop`, …), checked by the capture.
@@ -113,6 +115,9 @@ class SensorConfig(_Strict):
     height: Annotated[int, Field(gt=0, le=65_535)] | None = None
     microphones: tuple[Triple, ...] | None = None
     attitude_sigma: Annotated[float, Field(ge=0.0, le=180.0, allow_inf_nan=False)] = 0.0
+    position_sigma: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    clock_offset: Annotated[float, Field(ge=-3600.0, le=3600.0, allow_inf_nan=False)] = 0.0
+    clock_sigma: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     detection_probability: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     false_reports: Positive = 0.1
     max_range: Positive | None = None

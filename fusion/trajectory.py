@@ -107,7 +107,9 @@ def smooth(fixes: Fixes, *, longest_gap_s: float = 2.5) -> Trajectory:
         )
     whole = [np.concatenate(column) for column in zip(*pieces, strict=True)]
     joined = np.concatenate([np.arange(1, len(piece[0]) + 1) < len(piece[0]) for piece in pieces])[:-1]
-    return Trajectory(*whole, joined=joined, bias_sigma_m=np.median(stated, axis=0))
+    times, position, velocity, variance, velocity_variance = whole
+    bias_sigma_m = np.median(stated, axis=0)
+    return Trajectory(times, position, velocity, variance, velocity_variance, joined, bias_sigma_m)
 
 
 def quick_sigma(places_m: FloatArray) -> FloatArray:
@@ -117,7 +119,8 @@ def quick_sigma(places_m: FloatArray) -> FloatArray:
     x = places_m
     missed = x[2:-2] - (4.0 * (x[1:-3] + x[3:-1]) - (x[:-4] + x[4:])) / 6.0
     sigma = 1.4826 * np.median(np.abs(missed), axis=0) / np.sqrt(1.0 + 34.0 / 36.0)
-    return np.maximum(sigma, _LEAST_SIGMA_M)
+    sigma_m: FloatArray = np.maximum(sigma, _LEAST_SIGMA_M)
+    return sigma_m
 
 
 def _believable(places: FloatArray) -> NDArray[np.bool_]:
@@ -125,7 +128,8 @@ def _believable(places: FloatArray) -> NDArray[np.bool_]:
     around = np.pad(places, ((2, 2), (0, 0)), mode="edge")
     middle = np.median(np.stack([around[k : k + len(places)] for k in range(5)]), axis=0)
     away = np.sqrt(np.square(places - middle).sum(axis=1))
-    return away <= max(_LEAST_JUMP_M, _WILD * float(np.median(away)))
+    near: NDArray[np.bool_] = away <= max(_LEAST_JUMP_M, _WILD * float(np.median(away)))
+    return near
 
 
 def _smoothed(

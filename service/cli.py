@@ -77,10 +77,13 @@ def _fail(sentence: str, status: int) -> int:
 def _failures() -> tuple[type[BaseException], ...]:
     """What the work itself may fail with. Only modules that are loaded can have raised."""
     names = (
+        ("fusion.calibration", "CalibrationError"),
         ("fusion.sensors.camera.source", "SourceError"),
         ("fusion.sensors.microphone_array.source", "SoundError"),
+        ("fusion.trajectory", "TrajectoryError"),
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
+        ("service.calibrate", "CalibrateError"),
         ("service.evaluate_tracker", "RecordingError"),
         ("service.fuse", "FuseError"),
         ("service.mot", "MotError"),
@@ -289,6 +292,68 @@ def fuse(
         more = f" (and {len(error.faults) - 1} more)" if error.faults[1:] else ""
         raise CallError(f"{site}, {error.faults[0]}{more}") from None
     say_refusals(fuse_file(measurements, placed, output))
+
+
+@app.command()
+def calibrate(
+    site: Annotated[Path, typer.Argument(help="Site file (site.yaml), with the sensor roughly placed.")],
+    flight: Annotated[Path, typer.Argument(help="Measurements, with the drone's own positions, JSON lines.")],
+    sensor: Annotated[str, typer.Option("--sensor", help="Id of the camera or array to calibrate.")],
+    output: Annotated[Path | None, typer.Option("--output", help="The site file with the sensor as found.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Residuals as a picture (png, svg, pdf).")] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", help="Site file where it is known, to compare.")] = None,
+    drone: Annotated[str | None, typer.Option("--drone", help="Id of the drone. [the one that reports most]")] = None,
+    focal: Annotated[bool, typer.Option("--focal", help="Find the focal length too.")] = False,
+    attitude_sigma: Annotated[
+        float | None, typer.Option(min=0.01, max=180.0, help="Degrees, how well the orientation is known. [20]")
+    ] = None,
+    position_sigma: Annotated[
+        float | None, typer.Option(min=0.001, max=1000.0, help="Metres, how well the position is known. [2]")
+    ] = None,
+    clock_sigma: Annotated[
+        float | None, typer.Option(min=0.001, max=60.0, help="Seconds, how well the clock is known. [1]")
+    ] = None,
+) -> None:
+    """Where a sensor stands, looks, and how far its clock is off, from a flight of a drone that reported its GPS.
+
+    Example: deeplomatics calibrate site.yaml flight.jsonl --sensor cam-east --output site-calibrated.yaml
+    """
+    placed = _placed(site)
+    known_truth = None if truth is None else _placed(truth)
+    if not flight.is_file():
+        raise CallError(f"there is no file {flight}: check the name")
+    for path, where in ((site, placed), (truth, known_truth)):
+        if where is not None and sensor not in where.sensors:
+            raise CallError(f"{path} has no sensor {sensor}: give one of {', '.join(where.sensors)}")
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise CallError(f"a plot is written as png, svg or pdf: give {plot} one of these endings")
+    from service.calibrate import Known, calibrate_file, corrected, table
+    from service.partial import written
+
+    known = Known(attitude_sigma, position_sigma, clock_sigma, focal)
+    found = calibrate_file(placed, flight, sensor, known, drone, known_truth)
+    for line in table(found):
+        print(line)
+    if output is not None:
+        with written(output) as stream:
+            stream.write(corrected(site.read_text(encoding="utf-8"), found).encode())
+    if plot is not None:
+        from service.calibration_plot import draw
+
+        draw(found, plot)
+
+
+def _placed(path: Path) -> Site:
+    from fusion.site import SiteError
+    from service.fuse import placed_site
+
+    if not path.is_file():
+        raise CallError(f"there is no file {path}: check the name")
+    try:
+        return placed_site(path)
+    except SiteError as error:
+        more = f" (and {len(error.faults) - 1} more)" if error.faults[1:] else ""
+        raise CallError(f"{path}, {error.faults[0]}{more}") from None
 
 
 def _cameras(sources: list[str], sensors: list[Band], loop: bool) -> tuple[CameraConfig, ...]:
