@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from fusion.alerts import ZoneArea
 from fusion.geometry import CameraModel, Geodetic, LocalFrame, attitude_matrix, quaternion_from_matrix
+from fusion.sensors import sensor_kinds
 from fusion.types import Coverage, SensorPose
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -104,7 +105,7 @@ class SensorConfig(_Strict):
     """
 
     id: Name
-    kind: Literal["camera", "microphone_array", "remote_id", "external"]
+    kind: str
     spectrum: Literal["visible", "infrared"] = "visible"
     source: str | int | None = None
     position: Position | None = None
@@ -122,6 +123,13 @@ class SensorConfig(_Strict):
     false_reports: Positive = 0.1
     max_range: Positive | None = None
     capture: dict[str, Any] = {}
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in sensor_kinds():
+            raise ValueError(f"there is no such kind; the kinds are {', '.join(sensor_kinds())}")
+        return kind
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> SensorConfig:
@@ -184,9 +192,13 @@ class Zone(_Strict):
 
 
 class Recording(_Strict):
+    """Where flights are recorded: `folder` as seen from the site file; `frames` are the pictures that go along."""
+
     folder: str
     keep_days: Positive | None = None
     max_gb: Positive | None = None
+    frames: Literal["all", "detections", "none"] | None = None
+    part_minutes: Positive | None = None
 
 
 class FusionConfig(_Strict):

@@ -86,7 +86,9 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.calibrate", "CalibrateError"),
         ("service.evaluate_tracker", "RecordingError"),
         ("service.fuse", "FuseError"),
+        ("service.flight_file", "FlightError"),
         ("service.mot", "MotError"),
+        ("service.recording", "RecordingError"),
         ("service.server", "PortError"),
         ("service.store", "StoreError"),
         ("tracking.evaluate", "JudgeMissing"),
@@ -180,7 +182,10 @@ def serve(
         _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device))
         return
     site, cameras = _read_site(config)
-    of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store}
+    from service.site import recording_of
+
+    recording = recording_of(site, config.parent)
+    of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store, "recording": recording}
     _serve(_settings(options | of_site, device), site)
 
 

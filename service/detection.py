@@ -112,6 +112,7 @@ class DetectorPool:
         self._spare: dict[Band, list[OwnDetector]] = {}
         self._thresholds: dict[Band, dict[str, float]] = {}
         self.backends: dict[Band, str] = {}
+        self.weights: dict[Band, str] = {}  # SHA-256
         for band in bands:
             self._add(band, load(band, settings) if band not in self._shared else None)
 
@@ -132,6 +133,7 @@ class DetectorPool:
         if detector is None:
             return
         self.backends[band] = detector.backend
+        self.weights[band] = detector.sha256
         self._thresholds[band] = detector.thresholds
         if detector.backend == "torch-cuda":
             self._shared[band] = SharedDetector(detector)

@@ -7,6 +7,7 @@ readers keep it as long as they like; pixels are neither copied nor changed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.types import Frame
@@ -29,9 +30,16 @@ class LiveState:
         self._latest: dict[str, Latest] = {}
         self._health = {sensor_id: SensorHealth(sensor_id, SensorState.STARTING) for sensor_id in sensor_ids}
         self._changed = threading.Condition()
+        self._watchers: tuple[Callable[[Frame, CameraUpdate], None], ...] = ()
+
+    def watch(self, watcher: Callable[[Frame, CameraUpdate], None]) -> None:
+        """Hand every frame to a watcher too, in the thread of its camera: it must return at once and not raise."""
+        self._watchers = (*self._watchers, watcher)
 
     def put(self, frame: Frame, update: CameraUpdate) -> None:
         """Called before the update goes on the bus, so that who reads the update finds its picture."""
+        for watcher in self._watchers:
+            watcher(frame, update)
         with self._changed:
             self._latest[frame.sensor_id] = Latest(frame, update)
             self._changed.notify_all()

@@ -18,6 +18,7 @@
       ├──▶ World           scans and heartbeats to tracks of the site and  service.world, service.stage,
       │                    alerts, which go back on the bus                fusion.sequencer, .engine, .alerts
       ├──▶ Store           SQLite, one writer                              service.store ──▶ history
+      ├──▶ Journal         MCAP, if the site records                       service.journal ──▶ flights
       └──▶ Hub             WebSockets                                      service.hub
 
 Bounds, each with its policy: a capture keeps the newest frame; the store's subscription refuses the newest and counts
@@ -35,14 +36,17 @@ import structlog
 
 from fusion.sensors.camera.config import CameraConfig
 from fusion.site import Site
-from service import store
+from service import journal, store
 from service.bus import Bus, Full
 from service.camera import Camera, FrameSource
 from service.capture import Capture
 from service.clock import Clock, SystemClock
 from service.detection import DetectorPool
+from service.journal import FrameShelf, Journal
+from service.journal_about import about_run
 from service.live import LiveState
 from service.monitor import Monitor
+from service.recording import RecordingSettings
 from service.settings import Settings
 from service.store import ALERTS, WORLD, Store, path_of
 from service.world import World, camera_measure, locates
@@ -68,6 +72,7 @@ class Pipeline:
 
     Raises:
         StoreError: the store cannot be written.
+        RecordingError: the folder of recordings cannot be used, or another service records there.
         models.infer.WeightsError: the detector's weights are missing or not the right ones.
     """
 
@@ -86,13 +91,17 @@ class Pipeline:
         self.live = LiveState(tuple(camera.id for camera in settings.cameras))
         self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
         self.zones = Zones(self.store, self.bus, site)
+        self._first_ids: dict[str, int] = {}
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
         self.world = self._world(site) if site is not None and locates(site) else None
         self.cameras = [self._camera(config) for config in settings.cameras]
         self._monitor = Monitor(self.cameras, self.live, self.bus, self.clock)
+        self.journal = self._journal(settings.recording) if settings.recording is not None else None
 
     def start(self) -> None:
         """Readers first, then sources: nothing that is published goes unread."""
+        if self.journal is not None:
+            self.journal.follow(self.bus.subscribe("journal", capacity=journal.CAPACITY, full=Full.REFUSE_NEWEST))
         kept = self.bus.subscribe("store", capacity=STORE_CAPACITY, full=Full.REFUSE_NEWEST, prefixes=store.SUBJECTS)
         self.store.follow(kept)
         if self.world is not None:
@@ -115,6 +124,8 @@ class Pipeline:
             self.world.stop()
         self.bus.close()
         self.store.close()
+        if self.journal is not None:
+            self.journal.close()
         log.info("stopped", processed=sum(camera.processed for camera in self.cameras), unfinished=late)
 
     def __enter__(self) -> Self:
@@ -129,7 +140,17 @@ class Pipeline:
         self.stop()
 
     def _world(self, site: Site) -> World:
-        return World(site, self.bus, self.clock, self.store.first_id(WORLD), self.store.first_id(ALERTS))
+        return World(site, self.bus, self.clock, self._first_id(WORLD), self._first_id(ALERTS))
+
+    def _first_id(self, name: str) -> int:
+        self._first_ids[name] = self.store.first_id(name)
+        return self._first_ids[name]
+
+    def _journal(self, recording: RecordingSettings) -> Journal:
+        shelf = FrameShelf(recording.frames)
+        self.live.watch(shelf.put)
+        about = about_run(self.settings, self.site, self.detectors, self._first_ids, self.clock.now_ns())
+        return Journal(recording, about, self.clock, site=self.site, shelf=shelf)
 
     def _camera(self, config: CameraConfig) -> Camera:
         thresholds = self.detectors.thresholds(config.spectrum)
@@ -140,7 +161,7 @@ class Pipeline:
             self._make_capture(config, self.clock),
             make_detector=lambda: self.detectors.get(config.spectrum),
             make_tracker=lambda first_id: ImageTracker(tracking, first_id=first_id),
-            first_id=self.store.first_id(config.id),
+            first_id=self._first_id(config.id),
             live=self.live,
             bus=self.bus,
             clock=self.clock,

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fusion.sensors.camera.config import CameraConfig
 from models.types import CLASSES, Band
+from service.recording import RecordingSettings
 
 Score = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
         store_min_score: fainter detections are not kept (the tracker and the live topic see them, and a track keeps all
             of its points): they are ten times as many as the others, and hardly any is an object.
         cameras: the sources, one each.
+        recording: where flights are recorded, and how much of them is kept; None: not at all.
         site_name: shown by the console.
         log_format: `auto` is console on a terminal and JSON elsewhere.
     """
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     store_min_score: Score = 0.25
     detector: DetectorSettings = DetectorSettings()
     cameras: tuple[CameraConfig, ...] = ()
+    recording: RecordingSettings | None = None
     site_name: str = "Deeplomatics"
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
 from fusion.site import Fault, SensorConfig, Site, SiteError, parse_site
+from service.recording import RecordingSettings
 
 
 def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
@@ -37,6 +38,14 @@ def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
     if faults:
         raise SiteError(faults)
     return site, tuple(cameras)
+
+
+def recording_of(site: Site, folder: Path) -> RecordingSettings | None:
+    """How a site of that folder records; None where it does not."""
+    wanted = site.file.recording
+    if wanted is None:
+        return None
+    return RecordingSettings(**wanted.model_dump(exclude_none=True) | {"folder": folder / wanted.folder})
 
 
 def _camera(sensor: SensorConfig, folder: Path) -> CameraConfig:

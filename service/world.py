@@ -23,7 +23,7 @@ from fusion.types import NS, Heartbeat, Scan
 from service.bus import Bus, Full
 from service.clock import Clock
 from service.stage import WorldStage
-from service.types import CameraUpdate, ZoneChange
+from service.types import CameraUpdate, Message, ZoneChange
 
 INPUTS = ("scan.", "clock", "zone.")  # subjects of all that the world follows from
 CAPACITY = 16_384  # scans: a minute of eight cameras at 30 frames a second while the fusion does not keep up
@@ -94,13 +94,17 @@ class World:
     def _follow(self) -> None:
         while not (self._subscription.closed and not len(self._subscription)):
             for envelope in self._subscription.take():
-                match envelope.message:
-                    case Scan() | Heartbeat() as message:
-                        self._step(message)
-                    case ZoneChange() as change:
-                        self._change_zone(change)
-                    case _:
-                        pass
+                self.accept(envelope.message)
+
+    def accept(self, message: Message) -> None:
+        """One message of `INPUTS`, in the order of the bus; what follows from it is published. A replay calls this."""
+        match message:
+            case Scan() | Heartbeat():
+                self._step(message)
+            case ZoneChange():
+                self._change_zone(message)
+            case _:
+                pass
 
     def _step(self, message: Scan | Heartbeat) -> None:
         update = self.stage.step(message)
