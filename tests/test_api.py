@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from fastapi import Request
 from live_site import LiveSite, local_client, served
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from service import rest, schemas
+from service import geojson, schemas
 from service.api import create_app, readiness
 from service.types import SensorHealth, SensorState, TracksEnded
 from tracking.types import Status
@@ -193,13 +194,18 @@ def test_a_fault_a_broken_store_and_a_large_body_are_problems_too(site: LiveSite
 
 def test_a_place_on_earth_becomes_geojson_and_no_place_does_not(site: LiveSite, client: TestClient) -> None:
     play_some(site, client)
-    accept = {"Accept": rest.GEOJSON}
+    accept = {"Accept": geojson.MEDIA_TYPE}
     assert client.get("/api/v1/tracks", headers=accept).json() == {"type": "FeatureCollection", "features": []}
     assert client.get("/api/v1/tracks/cam-1", headers=accept).status_code == 406
     track = client.get("/api/v1/tracks/cam-1").json() | {"latitude": 48.1, "longitude": 11.5, "altitude": 560.0}
-    feature = rest._feature(track)
-    assert feature["geometry"] == {"type": "Point", "coordinates": [11.5, 48.1, 560.0]}
-    assert (feature["type"], feature["id"], feature["properties"]) == ("Feature", "cam-1", track)
+    known = geojson.feature(track | {"covariance": [1.0] + [0.0] * 6 + [4.0] + [0.0] * 28})
+    assert known["geometry"] == {"type": "Point", "coordinates": [11.5, 48.1, 560.0]}
+    assert (known["type"], known["id"], known["properties"]["ellipse"]["azimuth"]) == ("Feature", "cam-1", 0.0)
+    guessed = geojson.feature(track | {"covariance": [1e4] + [0.0] * 6 + [4.0] + [0.0] * 28})  # known across, not along
+    ((ring,), shape) = guessed["geometry"]["coordinates"], guessed["geometry"]["type"]
+    assert (shape, ring[0]) == ("Polygon", ring[-1])
+    degree_m = 111_320 * math.cos(math.radians(48.1))
+    assert max(east for east, _ in ring) - 11.5 == pytest.approx(244.8 / degree_m, rel=1e-2)
 
 
 def decoded(jpeg: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -226,7 +232,7 @@ def test_the_stream_gives_each_new_frame_once(site: LiveSite) -> None:
         site.play(update("cam", 0))
         url = f"http://127.0.0.1:{port}/api/v1/sensors/cam/stream.mjpg"
         with httpx.stream("GET", url, timeout=10) as answer:
-            assert answer.headers["content-type"] == rest.MJPEG
+            assert answer.headers["content-type"] == "multipart/x-mixed-replace; boundary=picture"
             received = b""
             for n, chunk in enumerate(answer.iter_raw()):
                 received += chunk
@@ -258,6 +264,7 @@ def test_readiness_follows_sensors_and_store(site: LiveSite, client: TestClient)
     assert status() == (200, "ready")
     site.play(SensorHealth("heat", SensorState.DOWN, "the camera does not answer"))
     assert client.get("/readyz").json()["sensors"]["heat"]["reason"] == "the camera does not answer"
+    site.store.flush()
     site.store.state = replace(site.store.state, state="failed", reason="the disk is gone")
     assert status() == (503, "unavailable")
     assert readiness(site.live, site.store)["store"]["reason"] == "the disk is gone"
@@ -284,13 +291,15 @@ def test_the_interface_is_described_with_examples_and_problems(client: TestClien
     document = client.get("/openapi.json").json()
     promised = {"/healthz", "/readyz", "/metrics", "/api/v1/tracks", "/api/v1/tracks/{id}", "/api/v1/detections"}
     promised |= {"/api/v1/tracks/{id}/history", "/api/v1/sensors", "/api/v1/sensors/{id}"}
-    promised |= {"/api/v1/sensors/{id}/snapshot.jpg", "/api/v1/sensors/{id}/stream.mjpg"}
-    assert promised == document["paths"].keys()
+    promised |= {"/api/v1/sensors/{id}/snapshot.jpg", "/api/v1/sensors/{id}/stream.mjpg", "/api/v1/zones"}
+    promised |= {"/api/v1/zones/{id}", "/api/v1/alerts", "/api/v1/alerts/{id}", "/api/v1/site"}
+    changed = {"/api/v1/measurements", "/api/v1/alerts/{id}/acknowledge"}
+    assert promised | changed == document["paths"].keys()
     for path in (each for each in promised if each.startswith("/api")):
         answers = document["paths"][path]["get"]["responses"]
         assert list(answers["422"]["content"]) == ["application/problem+json"]
     names = {parameter["name"] for parameter in document["paths"]["/api/v1/tracks"]["get"]["parameters"]}
-    assert names == {"class", "state", "sensor", "since", "until", "bbox", "limit", "cursor"}
+    assert names == {"class", "state", "sensor", "space", "since", "until", "bbox", "limit", "cursor"}
     for name, field in document["components"]["schemas"]["Track"]["properties"].items():
         assert field.get("examples") or field.get("description") or "$ref" in field or "default" in field, name
 
