@@ -11,16 +11,18 @@ from typing import Any
 import orjson
 import structlog
 from fastapi import APIRouter, FastAPI, Response
+from pydantic import AwareDatetime
 
 from fusion.reports import Refused, read_report
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
 from fusion.site import Site
 from models.types import Frame
+from service import problems
 from service.bus import Bus
 from service.capture import Capture
 from service.clock import Clock
-from service.schemas import rfc3339
+from service.schemas import rfc3339, to_ns
 from simulation.scenario import ScenarioFile, kept_scenario, read_scenario, scenario_names
 from simulation.site import SimulatedSite
 
@@ -111,11 +113,11 @@ class Demo:
         """`GET /api/v1/truth`: what really flies, which only a simulation knows."""
         router = APIRouter(prefix="/api/v1", tags=["simulation"])
 
-        @router.get("/truth", summary="What really flies (simulation only)")
-        async def truth() -> Response:
-            """Everything in the simulated sky, now: name, class, place, velocity, and what it claims to be."""
-            now_ns = self._clock.now_ns()
-            answer = {"time": rfc3339(now_ns), "truth": self._world.truth(now_ns)}
+        @router.get("/truth", summary="What really flies (simulation only)", responses=problems.documented(422))
+        async def truth(time: AwareDatetime | None = None) -> Response:
+            """Everything in the simulated sky, now or at `time`: name, class, place, velocity, what it claims to be."""
+            time_ns = self._clock.now_ns() if time is None else to_ns(time)
+            answer = {"time": rfc3339(time_ns), "truth": self._world.truth(time_ns)}
             return Response(orjson.dumps(answer), media_type="application/json")
 
         return router

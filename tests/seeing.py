@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ class Seeing:
 
 
 _truth: dict[tuple[str, int], tuple[Truth, ...]] = {}  # by sensor and time, as captures number frames anew
+_lock = threading.Lock()  # every camera draws in a thread of its own
 
 
 def watch() -> None:
@@ -34,9 +36,10 @@ def watch() -> None:
 
     def shot(scene: Scene, sensor_id: str, time_ns: int, sequence: int = 0) -> Shot:
         drawn = draw(scene, sensor_id, time_ns, sequence)
-        _truth[sensor_id, drawn.frame.time_ns] = drawn.truth
-        while len(_truth) > 300:
-            del _truth[next(iter(_truth))]
+        with _lock:
+            _truth[sensor_id, drawn.frame.time_ns] = drawn.truth
+            while len(_truth) > 300:
+                del _truth[next(iter(_truth))]
         return drawn
 
     Scene.shot = shot  # type: ignore[method-assign, assignment]

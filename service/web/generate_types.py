@@ -13,7 +13,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE / "src" / "schema.ts"
 #: What the console reads; what these refer to comes along by itself.
-MODELS = ("Track", "Detection", "Sensor")
+MODELS = ("Track", "Detection", "Sensor", "Zone", "Alert")
+PLAN = ("Plan",)  # of service.plan
 HEADER = "// Written by generate_types.py from service/schemas.py. Do not edit.\n"
 
 Schema = dict[str, Any]
@@ -54,10 +55,12 @@ def _of_kind(schema: Schema) -> str:
 
 
 def _array(schema: Schema) -> str:
+    if "prefixItems" in schema:
+        return f"readonly [{', '.join(map(typescript, schema['prefixItems']))}]"
     item = typescript(schema["items"])
     if schema.get("minItems") == schema.get("maxItems") is not None:
         return f"readonly [{', '.join([item] * schema['minItems'])}]"
-    return f"readonly ({item})[]" if "|" in item else f"readonly {item}[]"
+    return f"readonly ({item})[]" if "|" in item or item.startswith("readonly") else f"readonly {item}[]"
 
 
 def _mapping(schema: Schema) -> str:
@@ -81,9 +84,10 @@ def generate() -> str:
     """The whole of schema.ts."""
     from pydantic.json_schema import models_json_schema
 
-    from service import schemas
+    from service import plan, schemas
 
-    _, definitions = models_json_schema([(getattr(schemas, name), "serialization") for name in MODELS])
+    models = [*(getattr(schemas, name) for name in MODELS), *(getattr(plan, name) for name in PLAN)]
+    _, definitions = models_json_schema([(model, "serialization") for model in models])
     found: Schema = definitions["$defs"]
     return HEADER + "\n" + "\n".join(declaration(name, found[name]) for name in sorted(found))
 

@@ -117,8 +117,8 @@ function Tile({ sensor, number }: { sensor: Sensor; number: number }) {
 }
 
 /** Width and height of an element as it changes. */
-function useSize() {
-  const element = useRef<HTMLDivElement>(null);
+export function useSize<Kind extends HTMLElement>() {
+  const element = useRef<Kind>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
   useLayoutEffect(() => {
     if (!element.current) return;
@@ -135,19 +135,24 @@ export const cameraSensors = (all: readonly Sensor[]): readonly Sensor[] => all.
 
 const aspectOf = ({ width, height }: Sensor): number => (width && height ? width / height : 1.25);
 
-export function Wall() {
+export const cameraAspect = (all: readonly Sensor[]): number =>
+  all.length ? all.reduce((sum, sensor) => sum + aspectOf(sensor), 0) / all.length : 1.25;
+
+/** `strip`: one row below a map, each tile as wide as fits. */
+export function Wall({ strip = false }: { strip?: boolean }) {
   const t = words.value;
-  const { element, width, height } = useSize();
+  const { element, width, height } = useSize<HTMLDivElement>();
   const all = cameraSensors(sensors.value);
   const shown = full.value ? all.filter((sensor) => sensor.id === camera.value) : all;
-  const aspect = shown.length ? shown.reduce((sum, sensor) => sum + aspectOf(sensor), 0) / shown.length : 1.25;
+  const aspect = cameraAspect(shown);
   const { columns, tile } = bestColumns(shown.length, aspect, width, height);
+  const row = strip && !full.value;
   return (
-    <section class="wall" aria-label={t.cameras}>
+    <section class={`wall ${row ? "is-strip" : ""}`} aria-label={t.cameras}>
       <div
         class="tiles"
         ref={element}
-        style={{ "--columns": columns, "--tile": `${tile}px`, "--aspect": aspect.toFixed(4) }}
+        style={{ "--columns": row ? shown.length : columns, "--tile": `${tile}px`, "--aspect": aspect.toFixed(4) }}
       >
         {shown.map((sensor) => (
           <Tile key={sensor.id} sensor={sensor} number={all.indexOf(sensor) + 1} />

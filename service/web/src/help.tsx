@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { ClassMark, TrackMark } from "./marks";
+import { ClassMark, IdentityMark, TrackMark } from "./marks";
 import { type Strings, words } from "./strings";
 import { classNames } from "./wire";
 
@@ -16,6 +16,11 @@ const rows: readonly (readonly [string, keyof Strings["keys"]])[] = [
   ["Esc", "escape"],
   ["+ −", "zoom"],
   ["d", "detections"],
+  ["a", "acknowledge"],
+  ["[ ]", "mapZoom"],
+  ["m", "mapFit"],
+  ["c", "mapCentre"],
+  ["x", "truth"],
   ["t", "theme"],
   ["l", "language"],
   ["z", "clock"],
@@ -54,6 +59,12 @@ function Legend() {
           <li key={state}>
             <TrackMark state={state} />
             {t.legendStates[state]}
+          </li>
+        ))}
+        {(["cooperative", "unknown", "claim", "conflicting"] as const).map((kind) => (
+          <li key={kind}>
+            <IdentityMark kind={kind} />
+            {t.legendIdentity[kind]}
           </li>
         ))}
       </ul>

@@ -1,7 +1,11 @@
 /** What each key does. A key typed into a field, or with a modifier, is not ours. */
 
 import { toggleZone } from "./clock";
-import { camera, full, select, sensors, showDetections, step, toggleFull } from "./state";
+import { acknowledgeFirst } from "./alerts";
+import { centreMap, fitMap, zoomMap } from "./map";
+import { step } from "./ranking";
+import { showTruth, worldTracks } from "./site";
+import { camera, full, select, selected, sensors, showDetections, toggleFull } from "./state";
 import { toggleLanguage } from "./strings";
 import { zoomBy } from "./target";
 import { nextTheme } from "./theme";
@@ -18,6 +22,11 @@ function chooseCamera(number: number): void {
   if (sensor) camera.value = sensor.id;
 }
 
+function centreTarget(): void {
+  const target = worldTracks.value.find(({ id }) => id === selected.value);
+  if (target) centreMap(target.enu);
+}
+
 const actions: Readonly<Record<string, () => void>> = {
   j: () => step(1),
   ArrowDown: () => step(1),
@@ -28,6 +37,12 @@ const actions: Readonly<Record<string, () => void>> = {
   Escape: escape,
   f: toggleFull,
   d: () => (showDetections.value = !showDetections.value),
+  a: acknowledgeFirst,
+  c: centreTarget,
+  m: fitMap,
+  x: () => (showTruth.value = !showTruth.value),
+  "]": () => zoomMap(1.5),
+  "[": () => zoomMap(1 / 1.5),
   t: nextTheme,
   l: toggleLanguage,
   z: toggleZone,

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { now } from "./clock";
+import { startSite } from "./site";
 import { applyMessage } from "./state";
 import { Socket } from "./socket";
 import { readMessage, topicsAddress } from "./wire";
@@ -57,6 +58,7 @@ export function startLink(): void {
     opened: () => {
       open = true;
       hear();
+      startSite();
     },
     closed: () => {
       if (open) closedAt = Date.now();

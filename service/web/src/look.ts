@@ -21,6 +21,19 @@ function read(): Look {
     ink: value("ink"),
     backdrop: value("backdrop"),
     font: value("font"),
+    chart: {
+      ground: value("map-ground"),
+      ring: value("map-ring"),
+      text: value("dim"),
+      ink: value("bright"),
+      label: value("map-label"),
+      field: value("map-field"),
+      sensor: value("text"),
+      alert: value("warn"),
+      exclusion: value("alarm"),
+      truth: value("map-truth"),
+      chosen: value("bright"),
+    },
   };
 }
 

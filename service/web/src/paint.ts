@@ -1,7 +1,9 @@
 /** Drawing a picture and what was found in it. Pure: all that is drawn comes in as arguments. */
 
 import type { Shown } from "./feed";
-import { letterHeight, signs } from "./signs";
+import type { Joined } from "./joined";
+import { type Rectangle, freePlace, leader } from "./places";
+import { paintSign } from "./signs";
 import type { Box, ClassName, PictureTrack } from "./wire";
 
 /** Canvas pixel = offset + scale · image pixel. `dpr` is canvas pixels per CSS pixel. */
@@ -21,25 +23,35 @@ export interface Look {
   readonly ink: string;
   readonly backdrop: string;
   readonly font: string;
+  readonly chart: ChartLook;
 }
+
+/** The map's own colours. */
+export type ChartLook = Readonly<
+  Record<
+    | "ground"
+    | "ring"
+    | "text"
+    | "ink"
+    | "label"
+    | "field"
+    | "sensor"
+    | "alert"
+    | "exclusion"
+    | "truth"
+    | "chosen",
+    string
+  >
+>;
 
 export interface Options {
   readonly selected: string | undefined;
   readonly detections: boolean;
   readonly labels: boolean;
+  /** Which of the boxes is which track of the site. */
+  readonly joined: Joined;
   readonly className: (name: ClassName) => string;
 }
-
-interface Rectangle {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-const paths = Object.fromEntries(
-  Object.entries(signs).map(([name, sign]) => [name, new Path2D(sign.path)]),
-) as Record<ClassName, Path2D>;
 
 /** The whole picture in the middle of the canvas. */
 export function fit(canvas: HTMLCanvasElement, width: number, height: number, dpr: number): View {
@@ -98,16 +110,38 @@ export function paint(
   if (options.detections) {
     for (const { box, class: name } of header.detections) paintDetection(context, box, view, look.classes[name]);
   }
-  const chosen = (track: PictureTrack): number => Number(track.id === options.selected);
-  const tracks = [...header.tracks].sort((a, b) => chosen(a) - chosen(b)); // the chosen one on top
+  const rank = (track: PictureTrack): number =>
+    (isChosen(track, options) ? 4 : 0) + (classOf(track, options) === "bird" ? 0 : 2) + (track.state === "tentative" ? 0 : 1);
+  const tracks = [...header.tracks].sort((a, b) => rank(a) - rank(b)); // what matters most on top, and labelled first
   for (const track of tracks) paintTrail(context, track, view, colourOf(track, look, options));
   const taken = tracks.map((track) => framed(track.box, view));
   for (const track of tracks) paintFrame(context, track, view, look, options);
+  paintExpected(context, view, look, options);
   if (options.labels) for (const track of tracks.reverse()) paintLabel(context, track, view, look, options, taken);
 }
 
+/** By its own id, or by that of the site's track that it is. */
+const isChosen = ({ id }: PictureTrack, { selected, joined }: Options): boolean =>
+  selected !== undefined && (id === selected || joined.byBox.get(id)?.id === selected);
+
+/** All sensors together know better what it is than this camera. */
+const classOf = (track: PictureTrack, { joined }: Options): ClassName => joined.byBox.get(track.id)?.class ?? track.class;
+
 const colourOf = (track: PictureTrack, look: Look, options: Options): string =>
-  track.id === options.selected ? look.selected : look.classes[track.class];
+  isChosen(track, options) ? look.selected : look.classes[classOf(track, options)];
+
+/** A dotted ring where the chosen target must be, when this camera has not found it there. */
+function paintExpected(context: CanvasRenderingContext2D, view: View, look: Look, { selected, joined }: Options): void {
+  const pixel = selected === undefined ? undefined : joined.expected.get(selected);
+  if (!pixel || [...joined.byBox.values()].some(({ id }) => id === selected)) return;
+  context.strokeStyle = look.selected;
+  context.lineWidth = 1.5 * view.dpr;
+  context.setLineDash([2 * view.dpr, 4 * view.dpr]);
+  context.beginPath();
+  context.arc(view.x + pixel[0] * view.scale, view.y + pixel[1] * view.scale, 16 * view.dpr, 0, 2 * Math.PI);
+  context.stroke();
+  context.setLineDash([]);
+}
 
 function paintDetection(context: CanvasRenderingContext2D, box: Box, view: View, colour: string): void {
   context.globalAlpha = 0.6;
@@ -139,7 +173,7 @@ function paintTrail(context: CanvasRenderingContext2D, { trail }: PictureTrack, 
 /** Solid corners: confirmed. Dotted: tentative. A dashed outline: coasting, not seen in this picture. */
 function paintFrame(context: CanvasRenderingContext2D, track: PictureTrack, view: View, look: Look, options: Options): void {
   const frame = framed(track.box, view);
-  const chosen = track.id === options.selected;
+  const chosen = isChosen(track, options);
   const outline = track.state === "confirmed" ? corners(frame) : whole(frame);
   context.setLineDash(dashes(track, view.dpr));
   context.lineCap = track.state === "tentative" ? "round" : "butt";
@@ -179,29 +213,7 @@ function corners({ x, y, width, height }: Rectangle): Path2D {
   return path;
 }
 
-const overlaps = (a: Rectangle, b: Rectangle): boolean =>
-  a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
-
-/** The first free place around the frame: above, below, right, left; above when nothing is free. */
-function placeLabel(
-  frame: Rectangle,
-  width: number,
-  height: number,
-  canvas: HTMLCanvasElement,
-  gap: number,
-  taken: readonly Rectangle[],
-): Rectangle {
-  const places = [
-    { x: frame.x, y: frame.y - height - gap },
-    { x: frame.x, y: frame.y + frame.height + gap },
-    { x: frame.x + frame.width + gap, y: frame.y },
-    { x: frame.x - width - gap, y: frame.y },
-  ].map(({ x, y }) => ({ x: Math.max(0, Math.min(x, canvas.width - width)), y, width, height }));
-  const inside = places.filter((place) => place.y >= 0 && place.y + height <= canvas.height);
-  const free = inside.find((place) => !taken.some((other) => overlaps(place, other)));
-  return free ?? inside[0] ?? { x: frame.x, y: frame.y, width, height };
-}
-
+/** In the first free place; a crowd leaves room for short labels only, and then for none but the chosen one's. */
 function paintLabel(
   context: CanvasRenderingContext2D,
   track: PictureTrack,
@@ -211,53 +223,51 @@ function paintLabel(
   taken: Rectangle[],
 ): void {
   const { dpr } = view;
-  const sign = 14 * dpr;
-  const pad = 4 * dpr;
-  const text = labelText(track, options);
+  const [sign, pad, height] = [14 * dpr, 4 * dpr, 19 * dpr];
+  const chosen = isChosen(track, options);
+  const named = framed(track.box, view);
   context.font = `500 ${12 * dpr}px ${look.font}`;
-  const width = sign + context.measureText(text).width + 3 * pad;
-  const place = placeLabel(framed(track.box, view), width, 19 * dpr, context.canvas, 3 * dpr, taken);
+  const fitted = labelTexts(track, options, context.canvas.width / dpr < smallPx)
+    .map((text) => ({ text, width: sign + context.measureText(text).width + 3 * pad }))
+    .map(({ text, width }) => ({ text, place: freePlace(named, { width, height }, context.canvas, 3 * dpr, taken), width }));
+  const fit = fitted.find(({ place }) => place) ?? (chosen ? fitted[0] : undefined);
+  if (!fit) return;
+  const place = fit.place ?? { x: named.x, y: named.y, width: fit.width, height };
   taken.push(place);
-  const chosen = track.id === options.selected;
+  const name = classOf(track, options);
+  const [colour, ink] = chosen ? [look.ink, look.selected] : [look.classes[name], look.ink];
+  paintLeader(context, named, place, chosen ? look.selected : colour, dpr);
   context.fillStyle = chosen ? look.selected : look.label;
   context.beginPath();
   context.roundRect(place.x, place.y, place.width, place.height, 3 * dpr);
   context.fill();
-  const [colour, ink] = chosen ? [look.ink, look.selected] : [look.classes[track.class], look.ink];
-  paintSign(context, track.class, place.x + pad, place.y + (place.height - sign) / 2, sign, colour, ink, look.font);
+  paintSign(context, name, place.x + pad, place.y + (height - sign) / 2, sign, colour, ink, look.font);
   context.font = `500 ${12 * dpr}px ${look.font}`;
   context.fillStyle = colour;
   context.textAlign = "left";
   context.textBaseline = "middle";
-  context.fillText(text, place.x + sign + 2 * pad, place.y + place.height / 2 + 0.5 * dpr);
+  context.fillText(fit.text, place.x + sign + 2 * pad, place.y + height / 2 + 0.5 * dpr);
 }
 
-/** Tentative tracks say only their number: most of them never become anything. */
-function labelText(track: PictureTrack, options: Options): string {
-  const number = track.id.slice(track.id.lastIndexOf("-") + 1);
-  if (track.state === "tentative" && track.id !== options.selected) return number;
-  return `${options.className(track.class)} ${number}  ${Math.round(track.score * 100)} %`;
+function paintLeader(context: CanvasRenderingContext2D, named: Rectangle, place: Rectangle, colour: string, dpr: number): void {
+  const [fromX, fromY, toX, toY] = leader(named, place);
+  if (Math.hypot(toX - fromX, toY - fromY) < 6 * dpr) return;
+  context.strokeStyle = colour;
+  context.lineWidth = dpr;
+  context.beginPath();
+  context.moveTo(fromX, fromY);
+  context.lineTo(toX, toY);
+  context.stroke();
 }
 
-function paintSign(
-  context: CanvasRenderingContext2D,
-  name: ClassName,
-  x: number,
-  y: number,
-  size: number,
-  colour: string,
-  ink: string,
-  font: string,
-): void {
-  context.save();
-  context.translate(x, y);
-  context.scale(size / 16, size / 16);
-  context.fillStyle = colour;
-  context.fill(paths[name]);
-  context.fillStyle = ink;
-  context.font = `500 9.4px ${font}`;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.fillText(signs[name].letter, 8, letterHeight(name) + 0.4);
-  context.restore();
+/** A picture narrower than this, in CSS pixels, has room for short labels only. */
+const smallPx = 430;
+
+/** The longest first. Tentative tracks say only their number: most of them never become anything. */
+function labelTexts(track: PictureTrack, options: Options, small: boolean): readonly string[] {
+  const joined = options.joined.byBox.get(track.id);
+  const number = joined?.id ?? track.id.slice(track.id.lastIndexOf("-") + 1);
+  if (!isChosen(track, options) && (small || track.state === "tentative")) return [number];
+  const name = `${options.className(classOf(track, options))} ${number}`;
+  return joined ? [name, number] : [`${name}  ${Math.round(track.score * 100)} %`, number];
 }

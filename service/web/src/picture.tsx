@@ -3,6 +3,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type Feed, type Shown, feedOf } from "./feed";
+import { join } from "./joined";
 import { look } from "./look";
 import { type View, paint, trackAt } from "./paint";
 import { select, selected, showDetections } from "./state";
@@ -59,7 +60,7 @@ class Painter {
     const { left, top } = this.canvas.getBoundingClientRect();
     const { dpr } = this.lastView;
     const track = trackAt(shown.header.tracks, this.lastView, (event.clientX - left) * dpr, (event.clientY - top) * dpr);
-    if (track) select(track.id);
+    if (track) select(join(shown.header).byBox.get(track.id)?.id ?? track.id);
   }
 
   private resize(): void {
@@ -79,6 +80,7 @@ class Painter {
       selected: selected.peek(),
       detections: showDetections.peek(),
       labels,
+      joined: join(shown.header),
       className: (name) => words.peek().classes[name],
     });
   }

@@ -19,3 +19,14 @@ export function remember(key: string, choice: string): void {
     // Storage is forbidden or full: the choice holds until the page is closed.
   }
 }
+
+/** A text that is not a choice: undefined when there is none. */
+export function kept(key: string): string | undefined {
+  try {
+    return localStorage.getItem(prefix + key) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export const keep = remember;

@@ -1,5 +1,23 @@
 // Written by generate_types.py from service/schemas.py. Do not edit.
 
+export interface Alert {
+  readonly id: string;
+  readonly kind: "enter" | "approach" | "claim_conflict";
+  readonly severity: "warning" | "critical";
+  readonly track: string;
+  readonly zone: string | null;
+  readonly started: string;
+  readonly time: string;
+  readonly active: boolean;
+  readonly probability: number;
+  readonly time_to_entry: number | null;
+  readonly text: string;
+  readonly acknowledged: boolean;
+  readonly acknowledged_at: string | null;
+  readonly acknowledged_by: string | null;
+  readonly note: string | null;
+}
+
 export interface Detection {
   readonly sensor: string;
   readonly time: string;
@@ -8,6 +26,42 @@ export interface Detection {
   readonly score: number;
   readonly box: readonly [number, number, number, number];
   readonly scores: Readonly<Partial<Record<"drone" | "bird" | "airplane" | "helicopter", number>>>;
+}
+
+export interface Lens {
+  readonly width: number;
+  readonly height: number;
+  readonly fx: number;
+  readonly fy: number;
+  readonly cx: number;
+  readonly cy: number;
+  readonly distortion: readonly [number, number, number, number, number];
+  readonly enu_to_camera: readonly [number, number, number, number, number, number, number, number, number];
+}
+
+export interface Origin {
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly altitude: number;
+}
+
+export interface PlacedSensor {
+  readonly id: string;
+  readonly kind: string;
+  readonly enu: readonly [number, number, number];
+  readonly azimuth: number | null;
+  readonly elevation: number | null;
+  readonly roll: number | null;
+  readonly horizontal_fov: number | null;
+  readonly vertical_fov: number | null;
+  readonly range: number | null;
+  readonly lens: Lens | null;
+}
+
+export interface Plan {
+  readonly name: string;
+  readonly origin: Origin | null;
+  readonly sensors: readonly PlacedSensor[];
 }
 
 export interface Sensor {
@@ -55,4 +109,16 @@ export interface Track {
   readonly first_seen: string;
   readonly claimed_id: string | null;
   readonly identity: "cooperative" | "unknown" | "conflicting";
+  readonly identity_score: number;
+  readonly evidence: readonly string[];
+  readonly claim_only: boolean;
+}
+
+export interface Zone {
+  readonly name: string;
+  readonly kind: "alert" | "exclusion";
+  readonly polygon: readonly (readonly [number, number])[];
+  readonly floor: number | null;
+  readonly ceiling: number | null;
+  readonly id: string;
 }

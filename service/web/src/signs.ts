@@ -16,3 +16,30 @@ export const signs: Readonly<Record<ClassName, Sign>> = {
 
 /** Where the letter stands: a triangle is heavy at the foot. */
 export const letterHeight = (name: ClassName): number => (name === "airplane" ? 10.2 : 8.2);
+
+const paths = Object.fromEntries(
+  Object.entries(signs).map(([name, sign]) => [name, new Path2D(sign.path)]),
+) as Record<ClassName, Path2D>;
+
+export function paintSign(
+  context: CanvasRenderingContext2D,
+  name: ClassName,
+  x: number,
+  y: number,
+  size: number,
+  colour: string,
+  ink: string,
+  font: string,
+): void {
+  context.save();
+  context.translate(x, y);
+  context.scale(size / 16, size / 16);
+  context.fillStyle = colour;
+  context.fill(paths[name]);
+  context.fillStyle = ink;
+  context.font = `500 9.4px ${font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(signs[name].letter, 8, letterHeight(name) + 0.4);
+  context.restore();
+}

@@ -1,8 +1,8 @@
-/** All that the console knows, as signals: tracks, sensors, what is selected, how the list is filtered and sorted. */
+/** All that the service told, as signals: tracks, alerts, sensors; what is selected, how the list is filtered, sorted. */
 
 import { batch, computed, signal } from "@preact/signals";
 import { now } from "./clock";
-import type { ClassName, Message, Sensor, Track } from "./wire";
+import type { Alert, ClassName, Message, Sensor, Track } from "./wire";
 
 export type ShownState = "tentative" | "confirmed" | "coasting" | "lost";
 
@@ -24,11 +24,13 @@ let flush: ReturnType<typeof setTimeout> | undefined;
 
 export const tracks = signal<readonly ListedTrack[]>([]);
 export const sensors = signal<readonly Sensor[]>([]);
+/** Those that run or that nobody has acknowledged. */
+export const alerts = signal<readonly Alert[]>([]);
 /** The service has told its sensors at least once. */
 export const introduced = signal(false);
 export const missed = signal(0);
 
-/** The short name of a track beside its sensor's: `cam-east-12` of `cam-east` is 12. */
+/** The short name of a track: `cam-east-12` of `cam-east` is 12; a track of the site keeps its name, T7. */
 export const numberOf = ({ id, sensor }: Pick<Track, "id" | "sensor">): string =>
   sensor !== null && id.startsWith(`${sensor}-`) ? id.slice(sensor.length + 1) : id;
 
@@ -59,14 +61,23 @@ function putSensor(sensor: Sensor): void {
     : [...sensors.value, sensor];
 }
 
+const isOpen = (alert: Alert): boolean => alert.active || !alert.acknowledged;
+
+/** Newest first. An alert that is over and acknowledged is history. */
+export function putAlert(alert: Alert): void {
+  const others = alerts.value.filter(({ id }) => id !== alert.id);
+  alerts.value = (isOpen(alert) ? [alert, ...others] : others).sort((a, b) => byText(b.started, a.started));
+}
+
 /** The world anew: what the snapshot does not hold has ended. */
-function replaceAll(newTracks: readonly Track[], newSensors: readonly Sensor[]): void {
+function replaceAll(newTracks: readonly Track[], newSensors: readonly Sensor[], newAlerts: readonly Alert[]): void {
   const at = Date.now();
   const alive = new Set(newTracks.map((track) => track.id));
   for (const id of table.keys()) if (!alive.has(id)) endTrack(id, at);
   for (const track of newTracks) table.set(track.id, listed(track));
   batch(() => {
     sensors.value = newSensors;
+    alerts.value = newAlerts.filter(isOpen).sort((a, b) => byText(b.started, a.started));
     introduced.value = true;
   });
 }
@@ -74,7 +85,7 @@ function replaceAll(newTracks: readonly Track[], newSensors: readonly Sensor[]):
 export function applyMessage(message: Message): void {
   switch (message.type) {
     case "snapshot":
-      replaceAll(message.tracks, message.sensors);
+      replaceAll(message.tracks, message.sensors, message.alerts);
       return flushSoon();
     case "update":
       table.set(message.data.id, listed(message.data));
@@ -82,6 +93,8 @@ export function applyMessage(message: Message): void {
     case "delete":
       endTrack(message.data.id, Date.now());
       return flushSoon();
+    case "alert":
+      return putAlert(message.data);
     case "sensor":
       return putSensor(message.data);
     case "lagged":
@@ -153,7 +166,7 @@ export const order = signal<Order>({ column: "class", falling: false });
 const classRank: Readonly<Record<ClassName, number>> = { drone: 0, helicopter: 1, airplane: 2, bird: 3 };
 const stateRank: Readonly<Record<ShownState, number>> = { confirmed: 0, coasting: 1, tentative: 2, lost: 3 };
 
-const byText = (a: string, b: string): number => a.localeCompare(b, undefined, { numeric: true });
+export const byText = (a: string, b: string): number => a.localeCompare(b, undefined, { numeric: true });
 
 const comparators: Readonly<Record<Column, (a: ListedTrack, b: ListedTrack) => number>> = {
   class: (a, b) =>
@@ -172,11 +185,11 @@ export function sortBy(column: Column): void {
   order.value = { column, falling: column === before ? !falling : false };
 }
 
-function passes(track: ListedTrack, { hiddenClasses, hiddenStates, sensor, olderThanS }: Filter): boolean {
+export function passes(track: ListedTrack, { hiddenClasses, hiddenStates, sensor, olderThanS }: Filter): boolean {
   return (
     !hiddenClasses.has(track.class) &&
     !hiddenStates.has(stateOf(track)) &&
-    (sensor === undefined || track.sensor === sensor) &&
+    (sensor === undefined || track.sensors.includes(sensor)) &&
     track.age >= olderThanS
   );
 }
@@ -189,17 +202,6 @@ export const visibleTracks = computed<readonly ListedTrack[]>(() => {
     .filter((track) => passes(track, filter.value))
     .sort((a, b) => sign * comparators[column](a, b) || byText(a.id, b.id));
 });
-
-export const liveCount = computed(() => tracks.value.filter((track) => track.endedAt === undefined).length);
-
-/** Select the neighbour in the list; from nothing, its first row. `Infinity` goes to the ends. */
-export function step(by: number): void {
-  const rows = visibleTracks.value;
-  if (rows.length === 0) return;
-  const at = rows.findIndex((track) => track.id === selected.value);
-  const start = at < 0 && by > 0 ? -1 : at;
-  select(rows[Math.min(rows.length - 1, Math.max(0, start + by))]?.id);
-}
 
 export function startForgetting(): void {
   now.subscribe(forgetOld);

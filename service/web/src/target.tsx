@@ -1,12 +1,19 @@
 /** The selected track: a near view of it, cut from the very picture it was found in, and what is known of it. */
 
+import { useRef } from "preact/hooks";
 import { duration, now, timeOfDay } from "./clock";
 import type { Shown } from "./feed";
+import { heightSigma, ellipseOf, within95 } from "./ground";
+import { bestCamera, boxOf } from "./joined";
 import { ClassMark, TrackMark } from "./marks";
 import { type View, around } from "./paint";
 import { Picture } from "./picture";
+import { ranked } from "./ranking";
+import { areaOf } from "./chart";
+import { type LocatedTrack, plan, worldTracks } from "./site";
 import { type ListedTrack, selectedTrack, stateOf, targetZoom } from "./state";
 import { type Strings, words } from "./strings";
+import { Identity, metresText, rangeOf, reasonText } from "./threats";
 import { type Box, type ClassName, classNames } from "./wire";
 
 const nearest = 4;
@@ -18,6 +25,7 @@ export function zoomBy(factor: number): void {
 
 /** The box in the picture shown; between pictures with it, the last one known. */
 function boxIn(shown: Shown, track: ListedTrack): Box | null {
+  if (track.space === "world") return boxOf(track.id, shown.header)?.box ?? null;
   return shown.header.tracks.find(({ id }) => id === track.id)?.box ?? track.box;
 }
 
@@ -57,15 +65,71 @@ function factsOf(track: ListedTrack, t: Strings): readonly (readonly [string, st
   ];
 }
 
+const sigma = (metres: number, t: Strings): string => t.uncertain(metresText(metres));
+
+/** Degrees clockwise from north, three figures as on a compass. */
+const compass = (east: number, north: number): string =>
+  `${String(Math.round((Math.atan2(east, north) * 180) / Math.PI + 360) % 360).padStart(3, "0")}°`;
+
+function worldFacts(track: LocatedTrack, t: Strings): readonly (readonly [string, string])[] {
+  const [east, north, up] = track.enu;
+  const [ve = 0, vn = 0, vu = 0] = track.velocity;
+  const spread = ellipseOf(track.covariance).major * within95;
+  const area = areaOf(track, plan.value?.sensors ?? []);
+  const speed = Math.hypot(ve, vn);
+  return [
+    [t.fact.place, `${compass(east, north)}  ${area && "apex" in area ? t.onlyDirection : `${metresText(rangeOf(track))} ${sigma(spread, t)}`}`],
+    [t.fact.height, `${metresText(up)} ${sigma(1.96 * heightSigma(track.covariance), t)}`],
+    [t.fact.speed, `${speed.toFixed(1)} m/s`],
+    [t.fact.heading, speed < 0.7 ? "–" : compass(ve, vn)],
+    [t.fact.climb, `${vu.toFixed(1)} m/s`],
+    [t.fact.existence, `${(track.existence * 100).toFixed(1)} %`],
+    [t.fact.age, duration(track.age * 1000)],
+    [t.fact.seen, timeOfDay(Date.parse(track.time))],
+  ];
+}
+
+/** Who it says it is, why it is a threat, and which sensors vouch for it. */
+function Why({ track }: { track: LocatedTrack }) {
+  const t = words.value;
+  const threat = ranked.value.find((each) => each.track.id === track.id)?.threat;
+  const reasons = threat?.reasons.map((reason) => reasonText(reason, t)) ?? [];
+  const told = [...new Set([...reasons, ...track.evidence])].filter(Boolean);
+  return (
+    <div class="why">
+      <p>
+        <Identity track={track} />
+        {track.claimed_id && track.identity === "conflicting" && <small>{track.claimed_id}</small>}
+      </p>
+      {told.length > 0 && <ul>{told.map((each) => <li key={each}>{each}</li>)}</ul>}
+      <p>
+        <small>{track.sensors.join(", ")}</small>
+      </p>
+    </div>
+  );
+}
+
+/** The camera for the near view: that of an image track, for a track of the site the one that shows it best. */
+function useView(track: ListedTrack): string | null {
+  const held = useRef<{ id: string; sensor: string } | undefined>(undefined);
+  if (track.space !== "world") return track.sensor;
+  const before = held.current?.id === track.id ? held.current.sensor : undefined;
+  const sensor = bestCamera(track.id, before) ?? before;
+  held.current = sensor === undefined ? undefined : { id: track.id, sensor };
+  return sensor ?? null;
+}
+
 function Found({ track }: { track: ListedTrack }) {
   const t = words.value;
   const state = stateOf(track);
+  const sensor = useView(track);
+  const inSpace = worldTracks.value.find(({ id }) => id === track.id);
   const name = `${t.classes[track.class]} ${track.number}`;
   return (
-    <>
+    <div class="target-body">
       <div class={`crop ${state === "lost" ? "is-stale" : ""}`}>
-        {track.sensor && (
-          <Picture sensor={track.sensor} label={t.cropLabel(name)} labels={false} view={viewOf(track, targetZoom.value)} />
+        {sensor && (
+          <Picture key={sensor} sensor={sensor} label={t.cropLabel(name)} labels={false} view={viewOf(track, targetZoom.value)} />
         )}
         <div class="crop-title">
           <ClassMark name={track.class} />
@@ -77,6 +141,7 @@ function Found({ track }: { track: ListedTrack }) {
               : t.targetGone(Math.max(0, Math.round((now.value - track.endedAt) / 1000)))}
           </span>
         </div>
+        {inSpace && sensor && <span class="crop-sensor">{sensor}</span>}
         <div class="crop-zoom">
           <button type="button" class="quiet" aria-label={t.zoomOut} title={`${t.zoomOut} (−)`} onClick={() => zoomBy(1 / 1.5)}>
             <svg viewBox="0 0 16 16" aria-hidden="true">
@@ -90,20 +155,23 @@ function Found({ track }: { track: ListedTrack }) {
           </button>
         </div>
       </div>
+      <div class="target-facts">
+      {inSpace && <Why track={inSpace} />}
       <ul class="evidence" aria-label={t.column.class}>
         {classNames.map((each) => (
           <Evidence key={each} track={track} name={each} />
         ))}
       </ul>
       <dl class="facts">
-        {factsOf(track, t).map(([term, value]) => (
+        {(inSpace ? worldFacts(inSpace, t) : factsOf(track, t)).map(([term, value]) => (
           <div key={term}>
             <dt>{term}</dt>
             <dd>{value}</dd>
           </div>
         ))}
       </dl>
-    </>
+      </div>
+    </div>
   );
 }
 

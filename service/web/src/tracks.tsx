@@ -3,13 +3,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./clock";
 import { ClassMark, TrackMark } from "./marks";
+import { countAll, rankedShown, rows as listed, unplacedTracks } from "./ranking";
+import { located } from "./site";
 import {
   type Column,
   type Filter,
   type ListedTrack,
   type ShownState,
   filter,
-  liveCount,
   noFilter,
   order,
   select,
@@ -18,9 +19,9 @@ import {
   sortBy,
   stateOf,
   tracks,
-  visibleTracks,
 } from "./state";
 import { words } from "./strings";
+import { ThreatRow } from "./threats";
 import { classNames } from "./wire";
 
 const columns: readonly Column[] = ["class", "id", "sensor", "state", "score", "age"];
@@ -133,7 +134,6 @@ function Heads() {
   );
 }
 
-
 function Row({ track }: { track: ListedTrack }) {
   const t = words.value;
   const state = stateOf(track);
@@ -192,18 +192,18 @@ function Nothing() {
 
 export function TrackList() {
   const t = words.value;
-  const rows = visibleTracks.value;
+  const rows = listed.value;
   const live = rows.filter((track) => track.endedAt === undefined).length;
   const chosen = rows.some((track) => track.id === selected.value) ? selected.value : undefined;
   return (
     <section class="panel tracks" aria-label={t.tracks}>
       <header class="panel-head">
         <h2>{t.tracks}</h2>
-        <span class="count">{t.countTracks(live, liveCount.value)}</span>
+        <span class="count">{t.countTracks(live, countAll.value)}</span>
         <Choices />
       </header>
       <Filters />
-      <Heads />
+      {!located.value && <Heads />}
       <ul
         id="tracks"
         class="rows"
@@ -212,7 +212,8 @@ export function TrackList() {
         aria-label={t.tracks}
         aria-activedescendant={chosen === undefined ? undefined : rowId(chosen)}
       >
-        {rows.map((track) => (
+        {located.value && rankedShown.value.map((ranked) => <ThreatRow key={ranked.track.id} ranked={ranked} />)}
+        {(located.value ? unplacedTracks.value : rows).map((track) => (
           <Row key={track.id} track={track} />
         ))}
       </ul>

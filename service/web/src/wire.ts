@@ -1,8 +1,8 @@
 /** What the service sends: REST, the topic socket and the video socket. The shapes themselves are in schema.ts. */
 
-import type { Detection, Sensor, Track } from "./schema";
+import type { Alert, Detection, Sensor, Track } from "./schema";
 
-export type { Detection, Sensor, SensorState, Track } from "./schema";
+export type { Alert, Detection, Sensor, SensorState, Track } from "./schema";
 export type ClassName = Track["class"];
 export type Band = NonNullable<Sensor["spectrum"]>;
 
@@ -33,9 +33,11 @@ export type Message =
       readonly seq: number;
       readonly tracks: readonly Track[];
       readonly sensors: readonly Sensor[];
+      readonly alerts: readonly Alert[];
     }
   | { readonly type: "update"; readonly seq: number; readonly time: string; readonly data: Track }
   | { readonly type: "delete"; readonly seq: number; readonly time: string; readonly data: { readonly id: string } }
+  | { readonly type: "alert"; readonly seq: number; readonly time: string; readonly data: Alert }
   | { readonly type: "sensor"; readonly seq: number; readonly time: string; readonly data: Sensor }
   | { readonly type: "lagged"; readonly missed: number };
 
@@ -47,13 +49,13 @@ const address = (path: string): string => {
   return url.href;
 };
 
-export const topicsAddress = (): string => address("/api/v1/ws?topics=tracks,sensors");
+export const topicsAddress = (): string => address("/api/v1/ws?topics=tracks,sensors,alerts");
 export const videoAddress = (sensor: string): string => address(`/api/v1/ws/video?sensor=${encodeURIComponent(sensor)}`);
 
 /** A message of the topic socket. Types this console does not know yet come out as undefined. */
 export function readMessage(text: string): Message | undefined {
   const message = JSON.parse(text) as Message;
-  return ["snapshot", "update", "delete", "sensor", "lagged"].includes(message.type) ? message : undefined;
+  return ["snapshot", "update", "delete", "alert", "sensor", "lagged"].includes(message.type) ? message : undefined;
 }
 
 export interface Picture {

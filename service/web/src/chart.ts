@@ -1,0 +1,507 @@
+/** Drawing the map: rings, zones, sensors, truth, tracks. Pure: all that is drawn comes in as arguments. North is up. */
+
+import { type Ellipse, type Place, type Wedge, ellipseOf, wedgeOf, within95 } from "./ground";
+import type { Look } from "./paint";
+import { type Rectangle, freePlace, leader, overlaps } from "./places";
+import type { PlacedSensor } from "./schema";
+import { paintSign } from "./signs";
+import type { LocatedTrack, Truth, ZoneArea } from "./site";
+import type { Level } from "./threat";
+
+/** What the canvas shows: the place in its middle, and canvas pixels per metre. */
+export interface ChartView {
+  readonly centre: Place;
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+  /** Canvas pixels per CSS pixel. */
+  readonly dpr: number;
+}
+
+export interface ChartTrack {
+  readonly track: LocatedTrack;
+  readonly level: Level;
+  readonly label: string;
+  /** A word for an identity that must not be missed, else empty. */
+  readonly warning: string;
+  readonly trail: readonly Place[];
+}
+
+export interface Chart {
+  readonly sensors: readonly PlacedSensor[];
+  /** Ids of sensors that are not online: drawn as such. */
+  readonly silent: ReadonlySet<string>;
+  readonly zones: readonly ZoneArea[];
+  readonly truth: readonly Truth[];
+  /** The most threatening first. */
+  readonly tracks: readonly ChartTrack[];
+  readonly selected: string | undefined;
+  readonly camera: string | undefined;
+}
+
+const headingS = 5;
+const signPx = 15;
+/** An ellipse with a half axis beyond this, and much longer than wide, is told as an area, never as a point. */
+const pointM = 60;
+const wedgeLeast = 0.006;
+
+export const xOf = (view: ChartView, east: number): number => view.width / 2 + (east - view.centre[0]) * view.scale;
+export const yOf = (view: ChartView, north: number): number => view.height / 2 - (north - view.centre[1]) * view.scale;
+export const eastOf = (view: ChartView, x: number): number => view.centre[0] + (x - view.width / 2) / view.scale;
+export const northOf = (view: ChartView, y: number): number => view.centre[1] - (y - view.height / 2) / view.scale;
+
+/** 1, 2 or 5 times a power of ten: the largest such below `value`. */
+export function roundBelow(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const lead = value / power;
+  return power * (lead >= 5 ? 5 : lead >= 2 ? 2 : 1);
+}
+
+export const metres = (value: number): string => (value >= 1000 ? `${value / 1000} km` : `${value} m`);
+
+export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view: ChartView, look: Look): void {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalAlpha = 1;
+  context.fillStyle = look.chart.ground;
+  context.fillRect(0, 0, view.width, view.height);
+  const taken: Rectangle[] = furniture(view);
+  paintRings(context, view, look);
+  for (const zone of chart.zones) paintZone(context, zone, view, look);
+  for (const sensor of chart.sensors) paintField(context, sensor, chart, view, look);
+  for (const sensor of chart.sensors) paintSensor(context, sensor, chart, view, look, taken);
+  for (const each of chart.truth) paintTruth(context, each, view, look);
+  const rising = [...chart.tracks].reverse().sort((a, b) => Number(isChosen(a, chart)) - Number(isChosen(b, chart)));
+  for (const each of rising) paintArea(context, each, chart, view, look);
+  for (const each of rising) paintTrail(context, each, chart, view, look);
+  for (const each of rising) paintMark(context, each, chart, view, look);
+  for (const each of rising) if (!areaOf(each.track, chart.sensors)) taken.push(markBox(each.track, view));
+  for (const each of rising.reverse()) paintLabel(context, each, chart, view, look, taken);
+  paintScale(context, view, look);
+  paintNorth(context, view, look);
+}
+
+const isChosen = ({ track }: ChartTrack, chart: Chart): boolean => track.id === chart.selected;
+
+const colourOf = (each: ChartTrack, chart: Chart, look: Look): string =>
+  isChosen(each, chart) ? look.chart.chosen : look.classes[each.track.class];
+
+// ── The ground ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Where the scale and the north arrow are: labels keep off. */
+const furniture = ({ width, height, dpr }: ChartView): Rectangle[] => [
+  { x: 0, y: height - 44 * dpr, width: 170 * dpr, height: 44 * dpr },
+  { x: width - 52 * dpr, y: 0, width: 52 * dpr, height: 64 * dpr },
+];
+
+function paintRings(context: CanvasRenderingContext2D, view: ChartView, look: Look): void {
+  const [x, y] = [xOf(view, 0), yOf(view, 0)];
+  const step = roundBelow((110 * view.dpr) / view.scale);
+  const reach = Math.hypot(Math.max(x, view.width - x), Math.max(y, view.height - y)) / view.scale;
+  const least = Math.hypot(Math.max(0, -x, x - view.width), Math.max(0, -y, y - view.height)) / view.scale;
+  context.strokeStyle = look.chart.ring;
+  context.fillStyle = look.chart.text;
+  context.lineWidth = view.dpr;
+  context.setLineDash([]);
+  font(context, view, look, 10.5, 400);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (let ring = Math.max(1, Math.floor(least / step)); ring * step < reach; ring++) {
+    const radius = ring * step * view.scale;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.stroke();
+    context.fillText(metres(ring * step), x + radius * Math.SQRT1_2, y - radius * Math.SQRT1_2 - 7 * view.dpr);
+  }
+  context.beginPath();
+  context.moveTo(x, 0);
+  context.lineTo(x, view.height);
+  context.moveTo(0, y);
+  context.lineTo(view.width, y);
+  context.globalAlpha = 0.5;
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+/** An exclusion zone: hatched, solid border. An alert zone: dashed border. */
+function paintZone(context: CanvasRenderingContext2D, zone: ZoneArea, view: ChartView, look: Look): void {
+  const path = new Path2D();
+  for (const [east, north] of zone.corners) path.lineTo(xOf(view, east), yOf(view, north));
+  path.closePath();
+  const colour = zone.exclusion ? look.chart.exclusion : look.chart.alert;
+  if (zone.exclusion) hatch(context, path, zone, view, colour);
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5 * view.dpr;
+  context.setLineDash(zone.exclusion ? [] : [7 * view.dpr, 5 * view.dpr]);
+  context.stroke(path);
+  context.setLineDash([]);
+  const [east, north] = zone.corners.reduce((best, at) => (at[1] > best[1] || (at[1] === best[1] && at[0] < best[0]) ? at : best));
+  font(context, view, look, 11, 500);
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  context.fillStyle = colour;
+  context.fillText(zone.name, xOf(view, east) + 2 * view.dpr, yOf(view, north) - 3 * view.dpr);
+}
+
+function hatch(context: CanvasRenderingContext2D, path: Path2D, zone: ZoneArea, view: ChartView, colour: string): void {
+  const xs = zone.corners.map(([east]) => xOf(view, east));
+  const ys = zone.corners.map(([, north]) => yOf(view, north));
+  const [left, right] = [Math.max(Math.min(...xs), 0), Math.min(Math.max(...xs), view.width)];
+  const [top, bottom] = [Math.max(Math.min(...ys), 0), Math.min(Math.max(...ys), view.height)];
+  context.save();
+  context.clip(path);
+  context.strokeStyle = colour;
+  context.globalAlpha = 0.35;
+  context.lineWidth = view.dpr;
+  context.beginPath();
+  for (let x = left - (bottom - top); x < right; x += 8 * view.dpr) {
+    context.moveTo(x, bottom);
+    context.lineTo(x + (bottom - top), top);
+  }
+  context.stroke();
+  context.restore();
+}
+
+// ── Sensors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a camera looks at, fading towards the range beyond which its silence means nothing. */
+function paintField(context: CanvasRenderingContext2D, sensor: PlacedSensor, chart: Chart, view: ChartView, look: Look): void {
+  if (sensor.azimuth === null || sensor.horizontal_fov === null) return;
+  const [x, y] = [xOf(view, sensor.enu[0]), yOf(view, sensor.enu[1])];
+  const radius = (sensor.range ?? 200) * view.scale;
+  const ahead = ((sensor.azimuth - 90) * Math.PI) / 180;
+  const half = (sensor.horizontal_fov * Math.PI) / 360;
+  const field = new Path2D();
+  field.moveTo(x, y);
+  field.arc(x, y, radius, ahead - half, ahead + half);
+  field.closePath();
+  const fade = context.createRadialGradient(x, y, 0, x, y, Math.max(radius, 1));
+  fade.addColorStop(0, look.chart.field);
+  fade.addColorStop(1, "transparent");
+  const chosen = chart.camera === sensor.id;
+  context.globalAlpha = chart.silent.has(sensor.id) ? 0.15 : chosen ? 0.55 : 0.3;
+  context.fillStyle = fade;
+  context.fill(field);
+  context.globalAlpha = chosen ? 0.9 : 0.45;
+  context.strokeStyle = look.chart.field;
+  context.lineWidth = view.dpr;
+  context.setLineDash(chart.silent.has(sensor.id) ? [4 * view.dpr, 4 * view.dpr] : []);
+  context.stroke(field);
+  context.setLineDash([]);
+  context.globalAlpha = 1;
+}
+
+/** A camera is an arrow head that looks its way; an array a square; a receiver a circle. A silent one is crossed out. */
+function paintSensor(
+  context: CanvasRenderingContext2D,
+  sensor: PlacedSensor,
+  chart: Chart,
+  view: ChartView,
+  look: Look,
+  taken: Rectangle[],
+): void {
+  const size = 6 * view.dpr;
+  const silent = chart.silent.has(sensor.id);
+  context.save();
+  context.translate(xOf(view, sensor.enu[0]), yOf(view, sensor.enu[1]));
+  context.rotate(((sensor.azimuth ?? 0) * Math.PI) / 180);
+  context.beginPath();
+  if (sensor.azimuth !== null) {
+    context.moveTo(0, -size * 1.2);
+    context.lineTo(size, size);
+    context.lineTo(0, size * 0.5);
+    context.lineTo(-size, size);
+    context.closePath();
+  } else if (sensor.kind === "microphone_array") context.rect(-size * 0.8, -size * 0.8, size * 1.6, size * 1.6);
+  else context.arc(0, 0, size * 0.85, 0, 2 * Math.PI);
+  context.fillStyle = silent ? look.chart.ground : look.chart.sensor;
+  context.strokeStyle = silent ? look.chart.exclusion : look.chart.ground;
+  context.lineWidth = 1.5 * view.dpr;
+  context.fill();
+  context.stroke();
+  if (silent) {
+    context.beginPath();
+    context.moveTo(-size, -size);
+    context.lineTo(size, size);
+    context.stroke();
+  }
+  context.restore();
+  nameSensor(context, sensor, view, look, taken);
+}
+
+function nameSensor(context: CanvasRenderingContext2D, sensor: PlacedSensor, view: ChartView, look: Look, taken: Rectangle[]): void {
+  font(context, view, look, 11, 400);
+  const box = around(xOf(view, sensor.enu[0]), yOf(view, sensor.enu[1]), 16 * view.dpr);
+  const size = { width: context.measureText(sensor.id).width, height: 13 * view.dpr };
+  const below = { ...size, x: box.x + box.width / 2 - size.width / 2, y: box.y + box.height };
+  const place = taken.some((other) => overlaps(other, below)) ? freePlace(box, size, view, 2 * view.dpr, taken) : below;
+  taken.push(box);
+  if (!place) return;
+  taken.push(place);
+  context.fillStyle = look.chart.text;
+  context.textAlign = "left";
+  context.textBaseline = "top";
+  context.fillText(sensor.id, place.x, place.y);
+}
+
+const around = (x: number, y: number, size: number): Rectangle => ({ x: x - size / 2, y: y - size / 2, width: size, height: size });
+
+// ── Truth and tracks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A thin cross: where something really is. */
+function paintTruth(context: CanvasRenderingContext2D, { enu }: Truth, view: ChartView, look: Look): void {
+  const [x, y, arm] = [xOf(view, enu[0]), yOf(view, enu[1]), 5 * view.dpr];
+  context.strokeStyle = look.chart.truth;
+  context.lineWidth = 1.2 * view.dpr;
+  context.beginPath();
+  context.moveTo(x - arm, y);
+  context.lineTo(x + arm, y);
+  context.moveTo(x, y - arm);
+  context.lineTo(x, y + arm);
+  context.stroke();
+}
+
+/** What is drawn in place of a point where the place is not known well enough to be one. */
+export function areaOf(track: LocatedTrack, sensors: readonly PlacedSensor[]): Wedge | Ellipse | undefined {
+  const alone = track.sensors.length === 1 ? sensors.find(({ id }) => id === track.sensors[0]) : undefined;
+  const wedge = alone && wedgeOf(track.enu, track.covariance, alone.enu);
+  if (wedge) return wedge;
+  const ellipse = ellipseOf(track.covariance);
+  return ellipse.major * within95 > pointM && ellipse.major > 3 * ellipse.minor ? ellipse : undefined;
+}
+
+function areaPath(area: Wedge | Ellipse, [east, north]: Place, view: ChartView): Path2D {
+  const path = new Path2D();
+  if ("apex" in area) {
+    const [x, y] = [xOf(view, area.apex[0]), yOf(view, area.apex[1])];
+    const half = Math.max(area.halfAngle, wedgeLeast);
+    path.arc(x, y, area.far * view.scale, -area.direction - half, -area.direction + half);
+    path.arc(x, y, area.near * view.scale, -area.direction + half, -area.direction - half, true);
+    path.closePath();
+  } else {
+    const [major, minor] = [Math.max(area.major * within95 * view.scale, 1), Math.max(area.minor * within95 * view.scale, 1)];
+    path.ellipse(xOf(view, east), yOf(view, north), major, minor, -area.turn, 0, 2 * Math.PI);
+  }
+  return path;
+}
+
+/** Where the target is with 95 %: an ellipse, or a wedge where only its direction is known. */
+function paintArea(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
+  const { track } = each;
+  const area = areaOf(track, chart.sensors);
+  const chosen = isChosen(each, chart);
+  const path = areaPath(area ?? ellipseOf(track.covariance), [track.enu[0], track.enu[1]], view);
+  context.fillStyle = context.strokeStyle = colourOf(each, chart, look);
+  context.globalAlpha = faded(track) * (chosen ? 0.22 : 0.1);
+  context.fill(path);
+  context.globalAlpha = faded(track) * (chosen ? 1 : area ? 0.55 : 0.7);
+  context.lineWidth = (chosen ? 1.8 : 1) * view.dpr;
+  context.setLineDash(area ? [6 * view.dpr, 4 * view.dpr] : []);
+  context.stroke(path);
+  context.setLineDash([]);
+  context.globalAlpha = 1;
+}
+
+const faded = (track: LocatedTrack): number => (track.endedAt === undefined ? 1 : 0.35);
+
+function paintTrail(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
+  const { track, trail } = each;
+  if (areaOf(track, chart.sensors)) return;
+  const chosen = isChosen(each, chart);
+  const shown = chosen || each.level !== "low" ? trail : trail.slice(-24);
+  context.strokeStyle = colourOf(each, chart, look);
+  context.lineWidth = (chosen ? 2 : 1.3) * view.dpr;
+  context.lineCap = "round";
+  for (let index = 1; index < shown.length; index++) {
+    const [from, to] = [shown[index - 1], shown[index]];
+    if (!from || !to) continue;
+    context.globalAlpha = (0.75 * faded(track) * index) / shown.length;
+    context.beginPath();
+    context.moveTo(xOf(view, from[0]), yOf(view, from[1]));
+    context.lineTo(xOf(view, to[0]), yOf(view, to[1]));
+    context.stroke();
+  }
+  context.globalAlpha = 1;
+  if (track.endedAt === undefined) paintHeading(context, each, chart, view, look);
+}
+
+/** Where it will be in some seconds, by its velocity. */
+function paintHeading(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
+  const { enu, velocity } = each.track;
+  const [ve = 0, vn = 0] = velocity;
+  if (Math.hypot(ve, vn) < 0.7) return;
+  context.strokeStyle = colourOf(each, chart, look);
+  context.lineWidth = 2 * view.dpr;
+  context.beginPath();
+  context.moveTo(xOf(view, enu[0]), yOf(view, enu[1]));
+  context.lineTo(xOf(view, enu[0] + ve * headingS), yOf(view, enu[1] + vn * headingS));
+  context.stroke();
+}
+
+const signSize = (view: ChartView): number => signPx * view.dpr;
+
+const markBox = ({ enu }: LocatedTrack, view: ChartView): Rectangle => around(xOf(view, enu[0]), yOf(view, enu[1]), signSize(view) + 4 * view.dpr);
+
+/** The class's sign; hollow for a mere claim; in a barbed frame where claim and sightings conflict. No area gets one. */
+function paintMark(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
+  const { track } = each;
+  if (areaOf(track, chart.sensors)) return;
+  const size = signSize(view);
+  const [x, y] = [xOf(view, track.enu[0]), yOf(view, track.enu[1])];
+  context.globalAlpha = faded(track);
+  if (track.identity === "conflicting") paintBarbs(context, x, y, size, view, look);
+  const colour = colourOf(each, chart, look);
+  if (track.claim_only) {
+    context.strokeStyle = colour;
+    context.lineWidth = 1.6 * view.dpr;
+    context.setLineDash([3 * view.dpr, 2.5 * view.dpr]);
+    context.strokeRect(x - size * 0.42, y - size * 0.42, size * 0.84, size * 0.84);
+    context.setLineDash([]);
+    font(context, view, look, 10, 500);
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillStyle = colour;
+    context.fillText("?", x, y + 0.5 * view.dpr);
+  } else paintSign(context, track.class, x - size / 2, y - size / 2, size, colour, look.ink, look.font);
+  context.globalAlpha = 1;
+}
+
+/** Eight short rays: something does not hold. */
+function paintBarbs(context: CanvasRenderingContext2D, x: number, y: number, size: number, view: ChartView, look: Look): void {
+  context.strokeStyle = look.chart.exclusion;
+  context.lineWidth = 2 * view.dpr;
+  context.beginPath();
+  for (let k = 0; k < 8; k++) {
+    const [dx, dy] = [Math.cos((k * Math.PI) / 4), Math.sin((k * Math.PI) / 4)];
+    context.moveTo(x + dx * size * 0.75, y + dy * size * 0.75);
+    context.lineTo(x + dx * size * 1.1, y + dy * size * 1.1);
+  }
+  context.stroke();
+}
+
+/** Where a label hangs: at the sign, or in an area at its near end, where the sensor is. */
+function anchorOf(track: LocatedTrack, chart: Chart, view: ChartView): Rectangle {
+  const area = areaOf(track, chart.sensors);
+  if (!area || !("apex" in area)) return markBox(track, view);
+  const reach = Math.min(Math.max((area.near + area.far) / 2, 0), 0.42 * (Math.min(view.width, view.height) / view.scale));
+  const [east, north] = [area.apex[0] + reach * Math.cos(area.direction), area.apex[1] + reach * Math.sin(area.direction)];
+  return around(xOf(view, east), yOf(view, north), 4 * view.dpr);
+}
+
+/** Labels of birds and the like give way when it is crowded; that of the chosen one never. */
+function paintLabel(
+  context: CanvasRenderingContext2D,
+  each: ChartTrack,
+  chart: Chart,
+  view: ChartView,
+  look: Look,
+  taken: Rectangle[],
+): void {
+  const chosen = isChosen(each, chart);
+  if (!each.label && !chosen) return;
+  const named = anchorOf(each.track, chart, view);
+  if (!overlaps(named, { x: 0, y: 0, width: view.width, height: view.height })) return;
+  const pad = 4 * view.dpr;
+  font(context, view, look, 11.5, 500);
+  const warning = each.warning ? context.measureText(each.warning).width + 2 * pad : 0;
+  const size = { width: context.measureText(each.label).width + 2 * pad + warning, height: 18 * view.dpr };
+  const place = freePlace(named, size, view, 3 * view.dpr, taken) ?? (chosen ? { ...size, x: named.x, y: named.y - size.height } : undefined);
+  if (!place) return;
+  taken.push(place);
+  paintLeader(context, named, place, colourOf(each, chart, look), view);
+  context.globalAlpha = faded(each.track);
+  context.fillStyle = chosen ? look.chart.chosen : look.chart.label;
+  context.beginPath();
+  context.roundRect(place.x, place.y, place.width, place.height, 3 * view.dpr);
+  context.fill();
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  const middle = place.y + place.height / 2 + 0.5 * view.dpr;
+  context.fillStyle = chosen ? look.chart.ground : look.chart.ink;
+  context.fillText(each.label, place.x + pad, middle);
+  if (warning) {
+    context.fillStyle = look.chart.exclusion;
+    context.beginPath();
+    context.roundRect(place.x + place.width - warning, place.y, warning, place.height, 3 * view.dpr);
+    context.fill();
+    context.fillStyle = look.chart.ground;
+    context.fillText(each.warning, place.x + place.width - warning + pad, middle);
+  }
+  context.globalAlpha = 1;
+}
+
+function paintLeader(context: CanvasRenderingContext2D, named: Rectangle, place: Rectangle, colour: string, view: ChartView): void {
+  const [fromX, fromY, toX, toY] = leader(named, place);
+  if (Math.hypot(toX - fromX, toY - fromY) < 8 * view.dpr) return;
+  context.globalAlpha = 0.6;
+  context.strokeStyle = colour;
+  context.lineWidth = view.dpr;
+  context.beginPath();
+  context.moveTo(fromX, fromY);
+  context.lineTo(toX, toY);
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+// ── Furniture ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function font(context: CanvasRenderingContext2D, view: ChartView, look: Look, size: number, weight: number): void {
+  context.font = `${weight} ${size * view.dpr}px ${look.font}`;
+}
+
+function paintScale(context: CanvasRenderingContext2D, view: ChartView, look: Look): void {
+  const length = roundBelow((130 * view.dpr) / view.scale);
+  const [x, y, tick] = [14 * view.dpr, view.height - 14 * view.dpr, 5 * view.dpr];
+  context.strokeStyle = context.fillStyle = look.chart.ink;
+  context.lineWidth = 1.5 * view.dpr;
+  context.beginPath();
+  context.moveTo(x, y - tick);
+  context.lineTo(x, y);
+  context.lineTo(x + length * view.scale, y);
+  context.lineTo(x + length * view.scale, y - tick);
+  context.stroke();
+  font(context, view, look, 11, 400);
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  context.fillText(metres(length), x + 6 * view.dpr, y - 3 * view.dpr);
+}
+
+function paintNorth(context: CanvasRenderingContext2D, view: ChartView, look: Look): void {
+  const [x, y, size] = [view.width - 26 * view.dpr, 34 * view.dpr, 9 * view.dpr];
+  context.fillStyle = look.chart.ink;
+  context.beginPath();
+  context.moveTo(x, y - size);
+  context.lineTo(x + size * 0.6, y + size);
+  context.lineTo(x, y + size * 0.5);
+  context.lineTo(x - size * 0.6, y + size);
+  context.closePath();
+  context.fill();
+  font(context, view, look, 11, 500);
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  context.fillText("N", x, y - size - 2 * view.dpr);
+}
+
+// ── Picking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The track at a canvas point: the nearest sign within reach, else the area that holds the point. */
+export function pickTrack(
+  context: CanvasRenderingContext2D,
+  chart: Chart,
+  view: ChartView,
+  x: number,
+  y: number,
+): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 16 * view.dpr;
+  for (const { track } of chart.tracks) {
+    if (areaOf(track, chart.sensors)) continue;
+    const apart = Math.hypot(xOf(view, track.enu[0]) - x, yOf(view, track.enu[1]) - y);
+    if (apart < bestDistance) [best, bestDistance] = [track.id, apart];
+  }
+  if (best) return best;
+  const held = chart.tracks.find(({ track }) => {
+    const area = areaOf(track, chart.sensors);
+    return area && context.isPointInPath(areaPath(area, [track.enu[0], track.enu[1]], view), x, y);
+  });
+  return held?.track.id;
+}

@@ -1,0 +1,92 @@
+/** The site as it stands: its plan and its zones, asked for when the service is there; in a simulation the truth too. */
+
+import { computed, signal } from "@preact/signals";
+import { type Enu, type Place, placeOf } from "./ground";
+import type { PlacedSensor, Plan, Zone } from "./schema";
+import { type ListedTrack, tracks } from "./state";
+
+/** Something that really flies, as only a simulation knows. */
+export interface Truth {
+  readonly name: string;
+  readonly class: string;
+  readonly enu: Enu;
+}
+
+export interface ZoneArea {
+  readonly id: string;
+  readonly name: string;
+  readonly exclusion: boolean;
+  readonly corners: readonly Place[];
+}
+
+/** A world track: it has a place, however uncertain. */
+export interface LocatedTrack extends ListedTrack {
+  readonly enu: readonly [number, number, number];
+}
+
+const refreshMs = 10_000;
+const truthMs = 500;
+
+export const plan = signal<Plan | undefined>(undefined);
+const zones = signal<readonly Zone[]>([]);
+export const truth = signal<readonly Truth[]>([]);
+export const showTruth = signal(true);
+
+/** Whether there is a map to show: some sensor has a place. */
+export const located = computed(() => Boolean(plan.value?.origin && plan.value.sensors.length));
+
+export const placed = computed<ReadonlyMap<string, PlacedSensor>>(
+  () => new Map((plan.value?.sensors ?? []).map((sensor) => [sensor.id, sensor])),
+);
+
+export const areas = computed<readonly ZoneArea[]>(() => {
+  const origin = plan.value?.origin;
+  if (!origin) return [];
+  return zones.value.map(({ id, name, kind, polygon }) => ({
+    id,
+    name,
+    exclusion: kind === "exclusion",
+    corners: polygon.map(([latitude, longitude]) => placeOf(latitude, longitude, origin)),
+  }));
+});
+
+const isLocated = (track: ListedTrack): track is LocatedTrack => track.space === "world" && track.enu?.length === 3;
+
+/** Living and just lost tracks with a place. */
+export const worldTracks = computed<readonly LocatedTrack[]>(() => tracks.value.filter(isLocated));
+
+async function get<Answer>(path: string): Promise<Answer | undefined> {
+  try {
+    const answer = await fetch(path, { cache: "no-store" });
+    return answer.ok ? ((await answer.json()) as Answer) : undefined;
+  } catch {
+    return undefined; // the link tells that the service is gone
+  }
+}
+
+export async function loadSite(): Promise<void> {
+  const [newPlan, newZones] = await Promise.all([
+    get<Plan>("/api/v1/site"),
+    get<{ zones: readonly Zone[] }>("/api/v1/zones"),
+  ]);
+  if (newPlan && JSON.stringify(newPlan) !== JSON.stringify(plan.peek())) plan.value = newPlan;
+  if (newZones && JSON.stringify(newZones.zones) !== JSON.stringify(zones.peek())) zones.value = newZones.zones;
+}
+
+/** Follow the truth while there is one, as it was when the tracks were so; a real site has none and is asked but once. */
+async function followTruth(): Promise<void> {
+  const time = worldTracks.peek().reduce((newest, track) => (track.time > newest ? track.time : newest), "");
+  const answer = await get<{ truth: readonly Truth[] }>(`/api/v1/truth${time && `?time=${time}`}`);
+  if (!answer) return;
+  truth.value = answer.truth;
+  setTimeout(() => void followTruth(), truthMs);
+}
+
+/** Called whenever the link to the service opens. */
+let refreshing: ReturnType<typeof setInterval> | undefined;
+export function startSite(): void {
+  void loadSite();
+  refreshing ??= setInterval(() => void loadSite(), refreshMs);
+  truth.value = [];
+  void followTruth();
+}
