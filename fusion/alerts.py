@@ -271,12 +271,12 @@ def _normal(distance: float, variance: float) -> float:
 def _time_to_entry(zone: ZoneArea, seen: Sighted, settings: AlertSettings) -> float:
     """Seconds until it crosses the border within the zone's heights; infinite if it does not, or nobody can know."""
     mean, cov = seen.track.mean, seen.track.covariance
-    speed2 = mean[3] ** 2 + mean[4] ** 2
-    if speed2 < max(settings.moving**2 * (cov[21] + cov[28]), _SURE):
+    speed2 = mean[3] ** 2 + mean[4] ** 2 + mean[5] ** 2
+    if speed2 < max(settings.moving**2 * (cov[21] + cov[28] + cov[35]), _SURE):
         return math.inf
     inside = contains(zone.corners_m, mean[0], mean[1])
-    times = ([0.0] if inside else []) + sorted(_crossings(zone.corners_m, mean))
-    spans = [(a, b) for a, b in zip(times[::2], times[1::2], strict=False)]
+    times = [*([0.0] if inside else []), *sorted(_crossings(zone.corners_m, mean)), math.inf]
+    spans = list(zip(times[::2], times[1::2], strict=False))
     low_s, high_s = _within_heights(zone, seen.altitude_m, mean[5])
     return next((max(a, low_s) for a, b in spans if max(a, low_s) <= min(b, high_s)), math.inf)
 

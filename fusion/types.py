@@ -136,6 +136,7 @@ class Track:
         evidence: reasons of `identity`, in words.
         claim_only: no sensor but a claim vouches for this track.
         contributors: (sensor id, time of its last report used, ns), in order of the ids.
+        source_tracks: the sensors' own tracks that it is now (`Measurement.source_track`), in order of the sensors.
     """
 
     track_id: str
@@ -151,6 +152,7 @@ class Track:
     evidence: tuple[str, ...] = ()
     claim_only: bool = False
     contributors: tuple[tuple[str, int], ...] = ()
+    source_tracks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ class Track(TrackPoint):
         description="the camera of an image track; null for a world track", examples=["cam-east"]
     )
     sensors: list[str] = Field(description="all that contribute", examples=[["cam-east"]])
+    image_tracks: list[str] = Field(default=[], description="of a world track: the tracks in pictures that it is now")
     first_seen: Time
     claimed_id: str | None = Field(default=None, description="what the aircraft says of itself (Remote ID, ADS-B)")
     identity: Literal["cooperative", "unknown", "conflicting"] = "unknown"
@@ -135,6 +136,62 @@ class Detection(Schema):
     score: Probability = Field(examples=[0.93])
     box: Box
     scores: ClassScores = Field(description="one per class, independent: they need not sum to 1")
+
+
+class SoundDirection(Schema):
+    """Where one sound comes from, degrees; azimuth clockwise from true north."""
+
+    azimuth: float = Field(examples=[312.4])
+    elevation: float = Field(examples=[21.0])
+    sigma_azimuth: float
+    sigma_elevation: float
+    score: Probability = Field(description="how alike the microphones hear it")
+    fixed: bool = Field(description="of something that always stands there and hums: not reported to the fusion")
+
+
+class SoundBand(Schema):
+    """A third octave."""
+
+    frequency: float = Field(description="its middle, Hz", examples=[199.5])
+    level: float = Field(description="dB of full scale", examples=[-52.3])
+    floor: float = Field(description="its noise floor, dB of full scale", examples=[-61.0])
+
+
+class SoundPlace(Schema):
+    azimuth: float
+    elevation: float
+
+
+class SoundClock(Schema):
+    """How an array keeps time."""
+
+    drift_ppm: float | None = Field(description="how much faster than ours its clock runs; null until known")
+    gaps: int = Field(description="how often sound was lost")
+    lost_s: float = Field(description="seconds of it in all")
+    measured_rate_hz: float | None = Field(description="samples a second that come, where not those stated; else null")
+
+
+class Sound(Schema):
+    """What an array hears now; ten times a second anew."""
+
+    time: Time
+    state: Literal["listening", "masked by wind"] = Field(
+        description="masked by wind: nothing is heard, and that does not mean that nothing flies"
+    )
+    sample_rate_hz: int = Field(examples=[48000])
+    level_db: float = Field(description="dB of full scale, all frequencies", examples=[-43.1])
+    noise_floor_db: float = Field(description="of the last minute while nothing flew", examples=[-52.0])
+    excess_db: float = Field(description="how far the loudest band stands above its floor", examples=[9.2])
+    bands: list[SoundBand]
+    scores: dict[str, Probability] | None = Field(
+        description="probability of each kind of sound, sums to 1; null in the first second",
+        examples=[{"drone": 0.93, "helicopter": 0.02, "background": 0.05}],
+    )
+    directions: list[SoundDirection] = Field(description="the strongest first")
+    fixed_emitters: list[SoundPlace] = Field(description="learned while nothing flew")
+    faults: list[str] = Field(description="what is wrong with its channels, a sentence each", examples=[[]])
+    clock: SoundClock
+    spectrogram: str = Field(examples=["/api/v1/sensors/mic-north/spectrogram.png"])
 
 
 class Sensor(Schema):
@@ -159,8 +216,9 @@ class Sensor(Schema):
     last_frame: Time | None = Field(description="capture time of the newest frame; null before the first")
     width: int | None = Field(description="pixels of the newest frame; null before the first", examples=[640])
     height: int | None = Field(examples=[512])
-    snapshot: str = Field(examples=["/api/v1/sensors/cam-east/snapshot.jpg"])
-    stream: str = Field(examples=["/api/v1/sensors/cam-east/stream.mjpg"])
+    snapshot: str | None = Field(description="of a camera", examples=["/api/v1/sensors/cam-east/snapshot.jpg"])
+    stream: str | None = Field(description="of a camera", examples=["/api/v1/sensors/cam-east/stream.mjpg"])
+    sound: Sound | None = Field(default=None, description="of a microphone array; null before it is heard")
 
 
 class Page(Schema):
@@ -351,6 +409,7 @@ def track_json(sensor_id: str, track: ImageTrack, time_ns: int, first_ns: int) -
         "id": public_track_id(sensor_id, track.track_id),
         "sensor": sensor_id,
         "sensors": [sensor_id],
+        "image_tracks": [],
         "first_seen": rfc3339(first_ns),
         "claimed_id": None,
         "identity": "unknown",
@@ -389,6 +448,7 @@ def world_track_json(shown: WorldTrack, time_ns: int) -> Json:
         "id": track.track_id,
         "sensor": None,
         "sensors": [sensor_id for sensor_id, _ in track.contributors],
+        "image_tracks": list(track.source_tracks),
         "first_seen": rfc3339(shown.first_ns),
         "claimed_id": track.claimed_id,
         "identity": track.identity.value,
@@ -466,4 +526,5 @@ def sensor_json(
         "height": height,
         "snapshot": f"/api/v1/sensors/{sensor_id}/snapshot.jpg",
         "stream": f"/api/v1/sensors/{sensor_id}/stream.mjpg",
+        "sound": None,
     }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -50,7 +51,13 @@ def camera_measure(sensor: Sensor | None, thresholds: Mapping[str, float]) -> Ca
     if sensor is None or sensor.pose is None or sensor.camera is None:
         return None
     pose, camera, coverage = sensor.pose, sensor.camera, sensor.coverage
-    return lambda update: measure(update.detections, update.tracks, thresholds, pose, camera, coverage)
+    ahead_ns = round(sensor.config.clock_offset * NS)
+
+    def measured(update: CameraUpdate) -> Scan:
+        scan = measure(update.detections, update.tracks, thresholds, pose, camera, coverage)
+        return replace(scan, time_ns=scan.time_ns - ahead_ns) if ahead_ns else scan
+
+    return measured
 
 
 class World:

@@ -117,6 +117,7 @@ def read(row: Row) -> WorldTrack:
         evidence=tuple(words["evidence"]),
         claim_only=words["claim_only"],
         contributors=tuple((each, time_ns) for each in orjson.loads(sensors)),
+        source_tracks=tuple(words.get("source_tracks", ())),
     )
     return WorldTrack(track, first_ns, latitude, longitude, altitude)
 
@@ -128,6 +129,7 @@ def _said(track: Track) -> str:
         "identity_score": track.identity_score,
         "evidence": track.evidence,
         "claim_only": track.claim_only,
+        "source_tracks": track.source_tracks,
     }
     return orjson.dumps(words).decode()
 

@@ -80,11 +80,55 @@ export interface Sensor {
   readonly last_frame: string | null;
   readonly width: number | null;
   readonly height: number | null;
-  readonly snapshot: string;
-  readonly stream: string;
+  readonly snapshot: string | null;
+  readonly stream: string | null;
+  readonly sound: Sound | null;
 }
 
 export type SensorState = "starting" | "online" | "stale" | "frozen" | "down" | "failed" | "ended";
+
+export interface Sound {
+  readonly time: string;
+  readonly state: "listening" | "masked by wind";
+  readonly sample_rate_hz: number;
+  readonly level_db: number;
+  readonly noise_floor_db: number;
+  readonly excess_db: number;
+  readonly bands: readonly SoundBand[];
+  readonly scores: Readonly<Partial<Record<string, number>>> | null;
+  readonly directions: readonly SoundDirection[];
+  readonly fixed_emitters: readonly SoundPlace[];
+  readonly faults: readonly string[];
+  readonly clock: SoundClock;
+  readonly spectrogram: string;
+}
+
+export interface SoundBand {
+  readonly frequency: number;
+  readonly level: number;
+  readonly floor: number;
+}
+
+export interface SoundClock {
+  readonly drift_ppm: number | null;
+  readonly gaps: number;
+  readonly lost_s: number;
+  readonly measured_rate_hz: number | null;
+}
+
+export interface SoundDirection {
+  readonly azimuth: number;
+  readonly elevation: number;
+  readonly sigma_azimuth: number;
+  readonly sigma_elevation: number;
+  readonly score: number;
+  readonly fixed: boolean;
+}
+
+export interface SoundPlace {
+  readonly azimuth: number;
+  readonly elevation: number;
+}
 
 export type Status = "tentative" | "confirmed" | "coasting" | "deleted";
 
@@ -106,6 +150,7 @@ export interface Track {
   readonly id: string;
   readonly sensor: string | null;
   readonly sensors: readonly string[];
+  readonly image_tracks: readonly string[];
   readonly first_seen: string;
   readonly claimed_id: string | null;
   readonly identity: "cooperative" | "unknown" | "conflicting";
