@@ -32,6 +32,7 @@ from service import alerts, intake, plan, problems, schemas, zones
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
+from service.hearing import Hearings
 from service.hub import TOPICS, Hub, HubSettings, Topic
 from service.live import LiveState
 from service.local_names import LOOPBACK_NAMES, LocalNames
@@ -40,6 +41,7 @@ from service.pages import DESCRIPTION, WEB, serve_console, serve_documentation
 from service.rest import LiveTracksRoute, Rest, no_sensor
 from service.settings import Settings
 from service.sockets import FramesProtocol, until_gone
+from service.sound_api import Sounds
 from service.store import Filter, Store
 from service.types import SensorState
 from service.video import Video, VideoSettings, Window
@@ -92,6 +94,9 @@ class Site(Protocol):
     @property
     def detectors(self) -> Detectors: ...
 
+    @property
+    def hearings(self) -> Hearings: ...
+
 
 def create_app(
     site: Site,
@@ -110,9 +115,10 @@ def create_app(
         board.alerts.put(stored.alert)
     thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
     video = Video(site.live, thresholds, video_settings or VideoSettings())
-    rest = Rest(site, site.settings.cameras, board, video)
+    sounds = Sounds(site.settings.arrays, site.hearings)
+    rest = Rest(site, site.settings.cameras, board, video, sounds)
     hub = Hub(board, rest.describe, rest.all_sensors, hub_settings or HubSettings())
-    metrics = Metrics(site.clock.now_ns, Owners(site.live, site.bus, site.store, hub, video))
+    metrics = Metrics(site.clock.now_ns, Owners(site.live, site.bus, site.store, hub, video, site.world))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -135,6 +141,7 @@ def create_app(
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
     app.router.routes.insert(0, LiveTracksRoute(board))
     app.include_router(rest.router())
+    app.include_router(sounds.router())
     app.include_router(intake.router(_intake(site)))
     app.include_router(plan.router(site.settings.site_name, site.world.site if site.world else None))
     app.include_router(zones.router(site.zones))
@@ -256,7 +263,7 @@ def _operations(site: Site, metrics: Metrics) -> APIRouter:
     @router.get("/readyz", response_model=schemas.Readiness, responses=unavailable, summary="Ready, and what is not")
     async def readyz() -> Response:
         """Each sensor's state and the store's. Status 503 while nothing can be served."""
-        state = readiness(site.live, site.store)
+        state = readiness(site.live, site.store, site.world)
         status = 503 if state["status"] == "unavailable" else 200
         return Response(orjson.dumps(state), status, media_type="application/json")
 
@@ -268,20 +275,26 @@ def _operations(site: Site, metrics: Metrics) -> APIRouter:
     return router
 
 
-def readiness(live: LiveState, store: Store) -> schemas.Json:
+def readiness(live: LiveState, store: Store, world: World | None = None) -> schemas.Json:
     """As `schemas.Readiness`. A recording that is over is no fault."""
+    fused = world is None or world.running
     health = [each for each in map(live.health, live.sensor_ids) if each is not None]
     well = [each for each in health if each.state in (SensorState.ONLINE, SensorState.ENDED)]
     if store.state.state == "failed" or (health and not any(map(_delivers, (each.state for each in health)))):
         status = "unavailable"
     else:
-        status = "ready" if len(well) == len(health) and store.state.state == "ok" else "degraded"
+        status = "ready" if len(well) == len(health) and store.state.state == "ok" and fused else "degraded"
     return {
         "status": status,
         "version": _version(),
         "sensors": {each.sensor_id: {"state": each.state.value, "reason": each.reason} for each in health},
         "store": {"state": store.state.state, "reason": store.state.reason},
+        "fusion": None if world is None else {"state": "ok" if fused else "failed", "reason": _why(fused)},
     }
+
+
+def _why(fused: bool) -> str:
+    return "" if fused else "A fault in the program ended it; see the log."
 
 
 def _delivers(state: SensorState) -> bool:

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from service import cli_flights
+from service.call_error import CallError
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from fusion.sensors.address import SourceAddress
     from fusion.sensors.camera.config import CameraConfig
+    from fusion.sensors.microphone_array.config import ArrayConfig
     from fusion.site import Site
     from models import types as model_types
     from service.demo import Demo
@@ -50,10 +54,6 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-
-
-class CallError(Exception):
-    """The call was wrong; one plain sentence with the mend."""
 
 
 def main() -> NoReturn:
@@ -85,10 +85,14 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("models.infer", "WeightsError"),
         ("service.calibrate", "CalibrateError"),
         ("service.evaluate_tracker", "RecordingError"),
+        ("service.evidence", "EvidenceError"),
+        ("service.export", "ExportError"),
         ("service.fuse", "FuseError"),
         ("service.flight_file", "FlightError"),
         ("service.mot", "MotError"),
+        ("service.record", "RecordError"),
         ("service.recording", "RecordingError"),
+        ("service.replay", "ReplayError"),
         ("service.server", "PortError"),
         ("service.store", "StoreError"),
         ("tracking.evaluate", "JudgeMissing"),
@@ -186,7 +190,7 @@ def serve(
 
     recording = recording_of(site, config.parent)
     of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store, "recording": recording}
-    _serve(_settings(options | of_site, device), site)
+    _serve(_settings(options | of_site | {"arrays": _arrays(site, config)}, device), site)
 
 
 def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = None) -> None:
@@ -196,7 +200,7 @@ def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = Non
     from service import api, logs
     from service.pipeline import Pipeline
 
-    logs.configure(settings.log_format, settings.log_level, logs.secrets_of(settings.cameras))
+    logs.configure(settings.log_format, settings.log_level, logs.secrets_of((*settings.cameras, *settings.arrays)))
     address = server.address_of(listener)
     make_capture = demo.make_capture if demo else None
     with server.ended_by_signal(), Pipeline(settings, None, make_capture, site) as pipeline:
@@ -240,6 +244,16 @@ def _address(text: str) -> SourceAddress:
     if address.kind == "path" and not Path(address.reveal()).exists():
         raise CallError(f"there is no file, folder or device {address}: check the name")
     return address
+
+
+def _arrays(site: Site, path: Path) -> tuple[ArrayConfig, ...]:
+    from fusion.site import SiteError
+    from service.site import arrays_of
+
+    try:
+        return arrays_of(site, path)
+    except SiteError as error:
+        raise CallError(f"{path}, {error.faults[0]}") from None
 
 
 def _read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
@@ -513,6 +527,20 @@ def train_acoustic(
     print(f"weights written to {run('acoustic', data, work, device.value)}")
 
 
+@train_app.command("directions")
+def train_directions(
+    work: Annotated[Path, typer.Option("--work", help="For the checkpoint.")] = Path("out/train"),
+) -> None:
+    """Train the learned directions of sound on simulated fields; an interrupted run goes on where it was.
+
+    Example: deeplomatics train directions
+    """
+    from models.acoustic_directions_train import train as run
+    from simulation.array_scenes import array_scenes
+
+    print(f"weights written to {run(array_scenes, work)}")
+
+
 @evaluate_app.command("detector")
 def evaluate_detector(
     data: Data,
@@ -582,3 +610,6 @@ def _report(figures: dict[str, Any], json_file: Path | None) -> None:
     show(figures)
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+app.add_typer(cli_flights.app)  # last, so that the commands keep their order

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,19 +21,21 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fusion.geometry import wrap_azimuth_deg
-from fusion.sensors.microphone_array.channels import Fault, Kind, level_faults, mended, wiring_faults
+from fusion.sensors.microphone_array.channels import mended
 from fusion.sensors.microphone_array.config import ArrayConfig
-from fusion.sensors.microphone_array.measure import Direction, DirectionFinder
-from fusion.sensors.microphone_array.source import Recording, Samples, SoundError, open_recording
+from fusion.sensors.microphone_array.measure import Direction
+from fusion.sensors.microphone_array.pcm import Samples
+from fusion.sensors.microphone_array.source import Recording, SoundError, open_recording
+from fusion.sensors.microphone_array.stream import fits
 from models.acoustic_infer import Recogniser
 from models.acoustic_network import SOUNDS
 from service.partial import written
 from service.track import Progress, RequestError
+from service.wiring import WINDOW_S, Wiring, examine, window_of
 
 STEP_S = 0.1
 _PART_S = 10.0
 _SCORED_S = 1.0
-_WINDOW_S = 0.093
 _BATCH = 64
 
 Warn = Callable[[str], None]
@@ -46,21 +47,6 @@ class Estimate(NamedTuple):
     time_s: float
     scores: NDArray[np.float32]
     directions: tuple[Direction, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What the first part of a recording says about its channels.
-
-    Attributes:
-        faults: what is wrong, named.
-        heard: the channel that is recognised.
-        array: channels that directions are computed from, with the finder for them; None without an array.
-    """
-
-    faults: tuple[Fault, ...]
-    heard: int
-    array: tuple[list[int], DirectionFinder] | None
 
 
 def read_array(path: Path) -> ArrayConfig:
@@ -104,8 +90,9 @@ def listen(
     with ExitStack() as opened:
         recording = opened.enter_context(open_recording(audio))
         _fits(recording, array)
-        wiring = examine(recording.read(0, _samples(recording, _PART_S)), recording, array)
-        for fault in wiring.faults:
+        first = recording.read(0, _samples(recording, _PART_S))
+        wiring = examine(str(recording.path), first, recording.rate_hz, array)
+        for fault in wiring.sentences:
             warn(f"{audio}: {fault}")
         network = recogniser()
         stream = opened.enter_context(written(output))
@@ -121,55 +108,9 @@ def _fits(recording: Recording, array: ArrayConfig | None) -> None:
     """The recording is one of this array."""
     if array is None:
         return
-    count, rate = len(array.microphones), recording.rate_hz
-    if recording.channels != count:
-        have = "1 channel" if recording.channels == 1 else f"{recording.channels} channels"
-        raise SoundError(
-            f"{recording.path} has {have} but the array has {count} microphones: "
-            "give the array's own recording, or leave out --array"
-        )
-    if array.sample_rate_hz not in (None, rate):
-        raise SoundError(
-            f"{recording.path} has {rate} samples a second but the array says {array.sample_rate_hz}: "
-            "mend sample_rate_hz, or give the array's own recording"
-        )
-    if recording.length < window_of(rate):
-        raise SoundError(f"{recording.path} is too short for directions: {_WINDOW_S:.2f} s are needed")
-
-
-def window_of(rate_hz: int) -> int:
-    """Samples in a look for directions: the power of two nearest to 93 ms."""
-    return int(2 ** round(math.log2(_WINDOW_S * rate_hz)))
-
-
-def examine(samples: Samples, recording: Recording, array: ArrayConfig | None) -> Wiring:
-    """Look for faulty channels. Directions do without dead ones while four are left, and with wrong wires mended.
-
-    Raises:
-        SoundError: what is left of the array, or the rate, does not do for directions.
-    """
-    faults = level_faults(samples)
-    dead = {channel for fault in faults if fault.kind is Kind.DEAD for channel in fault.channels}
-    heard = next((m for m in range(len(samples)) if not any(m in fault.channels for fault in faults)), 0)
-    if array is None:
-        return Wiring(tuple(faults), heard, None)
-    alive = [m for m in range(len(samples)) if m not in dead]
-    if len(alive) < 4:
-        raise SoundError(f"{recording.path} has only {len(alive)} channels with sound: directions need four")
-    finder = _finder(recording, array, alive)
-    step = max(samples.shape[1] // 40, 1)
-    starts = range(0, samples.shape[1] - finder.window + 1, step)
-    windows = np.stack([samples[alive, start : start + finder.window] for start in starts])
-    crossed = [replace(f, channels=tuple(alive[c] for c in f.channels)) for f in wiring_faults(finder, windows)]
-    return Wiring((*faults, *crossed), heard, (alive, finder))
-
-
-def _finder(recording: Recording, array: ArrayConfig, channels: list[int]) -> DirectionFinder:
-    places, rate = np.array(array.microphones)[channels], recording.rate_hz
-    try:
-        return DirectionFinder(places, rate, window_of(rate), speed_mps=array.speed_mps)
-    except ValueError as error:
-        raise SoundError(f"{recording.path} cannot give directions: {error}") from None
+    fits(str(recording.path), recording.rate_hz, recording.channels, array)
+    if recording.length < window_of(recording.rate_hz):
+        raise SoundError(f"{recording.path} is too short for directions: {WINDOW_S:.2f} s are needed")
 
 
 def estimates(recording: Recording, wiring: Wiring, network: Recogniser) -> Iterator[Estimate]:
@@ -230,7 +171,7 @@ def header(recording: Recording, wiring: Wiring, network: Recogniser) -> dict[st
         "channels": recording.channels,
         "t0": 0.0,
         "step": STEP_S,
-        "faults": [str(fault) for fault in wiring.faults],
+        "faults": list(wiring.sentences),
         "model": network.name,
         "model_sha256": network.sha256,
         "version": version("deeplomatics"),
@@ -243,11 +184,12 @@ def sound(estimate: Estimate) -> dict[str, Any]:
         "type": "sound",
         "time": round(estimate.time_s, 6),
         "scores": {name: round(float(score), 4) for name, score in zip(SOUNDS, estimate.scores, strict=True)},
-        "directions": [_direction(each) for each in estimate.directions],
+        "directions": [direction_json(each) for each in estimate.directions],
     }
 
 
-def _direction(direction: Direction) -> dict[str, float]:
+def direction_json(direction: Direction) -> dict[str, float]:
+    """A direction, degrees."""
     return {
         "azimuth": round(wrap_azimuth_deg(math.degrees(direction.azimuth_rad)), 3),
         "elevation": round(math.degrees(direction.elevation_rad), 3),

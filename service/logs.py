@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from fusion.sensors.camera.config import CameraConfig
+from fusion.sensors.microphone_array.config import ArrayConfig
 
 HIDDEN = "***"
 MIN_SECRET = 3  # a shorter value would hide half the log and is no secret
@@ -37,9 +38,10 @@ class Redactor:
         return text
 
 
-def secrets_of(cameras: Iterable[CameraConfig]) -> set[str]:
-    """What must never be shown of the cameras' URLs: user and password, the values of the query, the URL as a whole."""
-    urls = [camera.source.reveal() for camera in cameras if camera.source.kind == "url"]
+def secrets_of(sensors: Iterable[CameraConfig | ArrayConfig]) -> set[str]:
+    """What must never be shown of the sensors' URLs: user and password, the values of the query, the URL as a whole."""
+    sources = [sensor.source for sensor in sensors if not (isinstance(sensor, ArrayConfig) and sensor.says_format)]
+    urls = [source.reveal() for source in sources if source is not None and source.kind == "url"]
     return {secret for url in urls for secret in _secrets_of_url(url)}
 
 

@@ -1,4 +1,4 @@
-"""Watches all cameras: tells the bus how each is, and begins a crashed one again."""
+"""Watches all sensors: tells the bus how each is, and begins a crashed one again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
 from service.bus import Bus
-from service.camera import Camera
 from service.clock import Clock
 from service.live import LiveState
 from service.types import SensorHealth, SensorState
@@ -22,14 +22,25 @@ RESTARTS, RESTARTS_WITHIN_NS = 5, 60_000_000_000  # a camera that crashes more o
 log = structlog.get_logger("service.monitor")
 
 
-class Monitor:
-    """One thread for all cameras; it only reads counters, so a camera that hangs cannot hold it up."""
+class Line(Protocol):
+    """What is watched of a sensor: a `service.camera.Camera` or a `service.hearing.Listener`."""
 
-    def __init__(self, cameras: Sequence[Camera], live: LiveState, bus: Bus, clock: Clock) -> None:
+    @property
+    def crashed(self) -> bool: ...
+
+    def health(self) -> SensorHealth: ...
+
+    def start(self) -> None: ...
+
+
+class Monitor:
+    """One thread for all sensors; it only reads counters, so a sensor that hangs cannot hold it up."""
+
+    def __init__(self, sensors: Sequence[Line], live: LiveState, bus: Bus, clock: Clock) -> None:
         self._live = live
         self._bus = bus
         self._clock = clock
-        self._watched = [_Watched(camera) for camera in cameras]
+        self._watched = [_Watched(sensor) for sensor in sensors]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
@@ -42,7 +53,7 @@ class Monitor:
             self._thread.join()
 
     def look(self) -> None:
-        """One look at every camera."""
+        """One look at every sensor."""
         now_ns = self._clock.monotonic_ns()
         for watched in self._watched:
             health = watched.look(now_ns)
@@ -57,22 +68,22 @@ class Monitor:
 
 
 class _Watched:
-    """One camera, what was last told of it, and when it crashed."""
+    """One sensor, what was last told of it, and when it crashed."""
 
-    def __init__(self, camera: Camera) -> None:
-        self._camera = camera
+    def __init__(self, sensor: Line) -> None:
+        self._sensor = sensor
         self._told: tuple[SensorState, str] | None = None
         self._told_ns = 0
         self._crashes_ns: deque[int] = deque(maxlen=RESTARTS)
 
     def look(self, now_ns: int) -> SensorHealth:
-        health = self._camera.health()
-        if not self._camera.crashed:
+        health = self._sensor.health()
+        if not self._sensor.crashed:
             return health
         if len(self._crashes_ns) == RESTARTS and now_ns - self._crashes_ns[0] < RESTARTS_WITHIN_NS:
             return replace(health, state=SensorState.FAILED, reason=f"{health.reason}; given up, restart the service")
         self._crashes_ns.append(now_ns)
-        self._camera.start()
+        self._sensor.start()
         return health
 
     def worth_telling(self, health: SensorHealth, now_ns: int) -> bool:

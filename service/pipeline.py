@@ -35,19 +35,23 @@ from typing import Self
 import structlog
 
 from fusion.sensors.camera.config import CameraConfig
+from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.site import Site
+from models.acoustic_infer import load_recogniser
 from service import journal, store
 from service.bus import Bus, Full
 from service.camera import Camera, FrameSource
 from service.capture import Capture
 from service.clock import Clock, SystemClock
 from service.detection import DetectorPool
+from service.hearing import Hearings, Listener
 from service.journal import FrameShelf, Journal
 from service.journal_about import about_run
 from service.live import LiveState
 from service.monitor import Monitor
 from service.recording import RecordingSettings
 from service.settings import Settings
+from service.sound_capture import SoundFeed, sound_feed
 from service.store import ALERTS, WORLD, Store, path_of
 from service.world import World, camera_measure, locates
 from service.zones import Zones
@@ -58,6 +62,7 @@ STORE_CAPACITY = 8192  # updates: two minutes of two cameras at 30 frames a seco
 JOIN_S = 1.5  # for the frames that the cameras have in hand when the service stops
 
 MakeCapture = Callable[[CameraConfig, Clock], FrameSource]
+MakeFeed = Callable[[ArrayConfig, Clock], SoundFeed]
 
 log = structlog.get_logger("service.pipeline")
 
@@ -66,7 +71,7 @@ class Pipeline:
     """All that runs between the sources and the readers. Start it, read `live`, `bus` and `store`, stop it.
 
     Args:
-        make_capture: opens a source; a simulation gives its own.
+        make_capture, make_feed: open a camera's and an array's source; a simulation gives its own.
         site: where the sensors stand. Without it, or where none has a place, there is no world: every camera follows
             in its own picture.
 
@@ -82,20 +87,26 @@ class Pipeline:
         clock: Clock | None = None,
         make_capture: MakeCapture | None = None,
         site: Site | None = None,
+        make_feed: MakeFeed = sound_feed,
     ) -> None:
         self.settings = settings
         self.site = site
         self.clock = clock or SystemClock()
         self._make_capture = make_capture or Capture
+        self._make_feed = make_feed
         self.bus = Bus(self.clock.now_ns)
-        self.live = LiveState(tuple(camera.id for camera in settings.cameras))
+        self.live = LiveState(settings.sensor_ids)
+        self.hearings = Hearings()
         self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
         self.zones = Zones(self.store, self.bus, site)
         self._first_ids: dict[str, int] = {}
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
         self.world = self._world(site) if site is not None and locates(site) else None
         self.cameras = [self._camera(config) for config in settings.cameras]
-        self._monitor = Monitor(self.cameras, self.live, self.bus, self.clock)
+        self._recogniser = load_recogniser(device=settings.detector.device) if settings.arrays else None
+        self.arrays = [self._array(config) for config in settings.arrays]
+        self._lines: tuple[Camera | Listener, ...] = (*self.cameras, *self.arrays)
+        self._monitor = Monitor(self._lines, self.live, self.bus, self.clock)
         self.journal = self._journal(settings.recording) if settings.recording is not None else None
 
     def start(self) -> None:
@@ -107,26 +118,26 @@ class Pipeline:
         if self.world is not None:
             self.world.start()
         self.zones.announce()
-        for camera in self.cameras:
-            camera.start()
+        for line in self._lines:
+            line.start()
         self._monitor.start()
-        log.info("started", cameras=[camera.sensor_id for camera in self.cameras], world=self.world is not None)
+        log.info("started", sensors=[line.sensor_id for line in self._lines], world=self.world is not None)
 
     def stop(self) -> None:
         """Sources first, then readers: what was published is written before this returns, within 5 s."""
-        for camera in self.cameras:
-            camera.stop()
+        for line in self._lines:
+            line.stop()
         self._monitor.stop()
-        with ThreadPoolExecutor(max(1, len(self.cameras))) as joining:  # one that is held does not use up others' time
-            joined = list(joining.map(lambda camera: camera.join(JOIN_S), self.cameras))
-        late = [camera.sensor_id for camera, done in zip(self.cameras, joined, strict=True) if not done]
+        with ThreadPoolExecutor(max(1, len(self._lines))) as joining:  # one that is held does not use up others' time
+            joined = list(joining.map(lambda line: line.join(JOIN_S), self._lines))
+        late = [line.sensor_id for line, done in zip(self._lines, joined, strict=True) if not done]
         if self.world is not None:
             self.world.stop()
         self.bus.close()
         self.store.close()
         if self.journal is not None:
             self.journal.close()
-        log.info("stopped", processed=sum(camera.processed for camera in self.cameras), unfinished=late)
+        log.info("stopped", processed=sum(line.processed for line in self._lines), unfinished=late)
 
     def __enter__(self) -> Self:
         try:
@@ -166,4 +177,17 @@ class Pipeline:
             bus=self.bus,
             clock=self.clock,
             measure=camera_measure(placed, thresholds),
+        )
+
+    def _array(self, config: ArrayConfig) -> Listener:
+        placed = self.site.sensors.get(config.id) if self.site is not None else None
+        return Listener(
+            config,
+            self._make_feed(config, self.clock),
+            make_recogniser=lambda: self._recogniser,
+            pose=placed.pose if placed is not None else None,
+            coverage=placed.coverage if placed is not None else None,
+            hearings=self.hearings,
+            bus=self.bus,
+            clock=self.clock,
         )

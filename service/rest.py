@@ -30,6 +30,7 @@ from service.live import Latest, LiveState
 from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
 from service.problems import documented
 from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
+from service.sound_api import Sounds
 from service.store import Filter, Store, StoredDetection, StoredTrack
 from service.types import SensorHealth
 from service.video import Picture, Video
@@ -137,7 +138,10 @@ class LiveTracksRoute(Route):
 class Rest:
     """The handlers. Those that read the disk or encode pictures do it beside the event loop."""
 
-    def __init__(self, site: Site, cameras: Sequence[CameraConfig], board: Board, video: Video) -> None:
+    def __init__(
+        self, site: Site, cameras: Sequence[CameraConfig], board: Board, video: Video, sounds: Sounds
+    ) -> None:
+        self._sounds = sounds
         self._cameras = {camera.id: camera for camera in cameras}
         self._live = site.live
         self._store = site.store
@@ -248,13 +252,16 @@ class Rest:
 
     def describe(self, health: SensorHealth) -> Json:
         """A sensor as `schemas.Sensor`."""
+        array = self._sounds.describe(health)
+        if array is not None:
+            return array
         camera, latest = self._cameras[health.sensor_id], self._live.latest(health.sensor_id)
         size = (latest.update.tracks.width, latest.update.tracks.height) if latest else None
         return schemas.sensor_json(camera.id, camera.spectrum, str(camera.source), health, size)
 
     def all_sensors(self) -> list[Json]:
         """Every sensor as `schemas.Sensor`, in the order of the configuration."""
-        health = (self._live.health(sensor_id) for sensor_id in self._cameras)
+        health = (self._live.health(sensor_id) for sensor_id in self._live.sensor_ids)
         return [self.describe(each) for each in health if each is not None]
 
     async def sensors(self) -> Response:

@@ -347,6 +347,7 @@ class Readiness(Schema):
     version: str = Field(examples=["0.1.0"])
     sensors: dict[str, PartState]
     store: PartState
+    fusion: PartState | None = Field(default=None, description="null where no sensor has a place")
 
 
 class Problem(BaseModel):

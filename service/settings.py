@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fusion.sensors.camera.config import CameraConfig
+from fusion.sensors.microphone_array.config import ArrayConfig
 from models.types import CLASSES, Band
 from service.recording import RecordingSettings
 
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
         store_min_score: fainter detections are not kept (the tracker and the live topic see them, and a track keeps all
             of its points): they are ten times as many as the others, and hardly any is an object.
         cameras: the sources, one each.
+        arrays: of microphones, each with its source.
         recording: where flights are recorded, and how much of them is kept; None: not at all.
         site_name: shown by the console.
         log_format: `auto` is console on a terminal and JSON elsewhere.
@@ -80,6 +82,7 @@ class Settings(BaseSettings):
     store_min_score: Score = 0.25
     detector: DetectorSettings = DetectorSettings()
     cameras: tuple[CameraConfig, ...] = ()
+    arrays: tuple[ArrayConfig, ...] = ()
     recording: RecordingSettings | None = None
     site_name: str = "Deeplomatics"
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -97,11 +100,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_name_each(self) -> Settings:
-        names = [camera.id for camera in self.cameras]
+        names = self.sensor_ids
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two cameras are called {twice[0]!r}: give each its own id")
+            raise ValueError(f"two sensors are called {twice[0]!r}: give each its own id")
         return self
+
+    @property
+    def sensor_ids(self) -> tuple[str, ...]:
+        """Of all that is read here."""
+        return (*(camera.id for camera in self.cameras), *(array.id for array in self.arrays))
 
     @property
     def store_url(self) -> str:

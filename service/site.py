@@ -11,8 +11,38 @@ from pydantic import ValidationError
 
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
+from fusion.sensors.microphone_array.config import ArrayConfig, SoundAddress
 from fusion.site import Fault, SensorConfig, Site, SiteError, parse_site
 from service.recording import RecordingSettings
+
+
+def arrays_of(site: Site, path: Path) -> tuple[ArrayConfig, ...]:
+    """The arrays of a site file that are listened to here, in the order of the file.
+
+    Raises:
+        SiteError: all that is wrong with their sources.
+    """
+    arrays: list[ArrayConfig] = []
+    faults: list[Fault] = []
+    for index, sensor in enumerate(site.file.sensors):
+        if sensor.kind == "microphone_array" and sensor.source is not None:
+            try:
+                arrays.append(_array(sensor, path.parent))
+            except ValidationError as error:
+                faults += _faults(error, index, _lines(path.read_text(encoding="utf-8"))[index])
+    if faults:
+        raise SiteError(faults)
+    return tuple(arrays)
+
+
+def _array(sensor: SensorConfig, folder: Path) -> ArrayConfig:
+    """Names of files are as seen from the site file."""
+    places = sensor.microphones or ()
+    values = {**sensor.capture, "id": sensor.id, "source": sensor.source, "microphones": places}
+    array = ArrayConfig.model_validate(values)
+    if array.source is not None and array.source.kind == "path":
+        return array.model_copy(update={"source": SoundAddress.of_file(str(folder / array.source.reveal()))})
+    return array
 
 
 def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
@@ -60,8 +90,9 @@ def _camera(sensor: SensorConfig, folder: Path) -> CameraConfig:
 
 def _faults(error: ValidationError, index: int, line: int) -> Iterator[Fault]:
     for each in error.errors(include_input=False, include_url=False):
-        name = ".".join(map(str, each["loc"]))
-        where = f"sensors[{index}].{name if name == 'source' else f'capture.{name}'}"
+        name = ".".join(map(str, each["loc"])) or "source"  # an array's address may not say enough
+        own = name.startswith(("source", "microphones"))
+        where = f"sensors[{index}].{name if own else f'capture.{name}'}"
         yield Fault(line, where, each["msg"].removeprefix("Value error, "))
 
 

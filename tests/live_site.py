@@ -16,6 +16,7 @@ from models.types import Band
 from service.api import server
 from service.bus import Bus, Full
 from service.clock import SystemClock
+from service.hearing import Hearings
 from service.live import LiveState
 from service.settings import Settings
 from service.store import Store
@@ -45,6 +46,7 @@ class LiveSite:
         self.zones = Zones(self.store, self.bus, None)
         self.world: World | None = None
         self.detectors = Thresholds()
+        self.hearings = Hearings()
 
     def play(self, message: CameraUpdate | TracksEnded | SensorHealth) -> None:
         """As the pipeline does it: live state first, then the bus."""

@@ -87,6 +87,11 @@ class ArrayConfig(BaseModel):
         return self
 
     @property
+    def says_format(self) -> bool:
+        """Behind the address stands what the samples are: nothing that is secret."""
+        return self.source is not None and self.source.scheme in (*RAW, "device") and "@" not in self.source.reveal()
+
+    @property
     def speed_mps(self) -> float:
         """Speed of sound at this temperature."""
         return 331.3 * float((1.0 + self.temperature / 273.15) ** 0.5)
