@@ -165,8 +165,13 @@ class Flight:
 
     def envelopes(self, start_ns: int = 0) -> Iterator[Envelope]:
         """The bus from this time on, in its order; what cannot be read goes to `losses`."""
+        return (each for each in self.read(start_ns) if isinstance(each, Envelope))
+
+    def read(self, start_ns: int = 0) -> Iterator[Envelope | Stored]:
+        """The bus, and between its messages what other schemas hold; a picture stands before its update."""
         for stored in self.messages(start_ns):
             if not is_ours(stored.line.schema):
+                yield stored
                 continue
             try:
                 envelope = decode(stored.line.schema, bytes(stored.data), stored.log_time_ns)

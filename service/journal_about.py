@@ -110,7 +110,7 @@ def about_run(
         session=rfc3339(now_ns),
         started_ns=now_ns,
         site_name=settings.site_name,
-        site=_without_secrets(site) if site is not None else "",
+        site=site_text(site) if site is not None else "",
         settings=settings.model_dump_json(include={"detector", "recording", "store_min_score"}),
         cameras=cameras,
         first_world_id=first_ids.get(WORLD, 1),
@@ -118,12 +118,12 @@ def about_run(
     )
 
 
-def _without_secrets(site: Site) -> str:
-    """The file without its sources, and with the lag that followed from them."""
-    sensors = tuple(s.model_copy(update={"source": None, "capture": {}}) for s in site.file.sensors)
-    fusion = FusionConfig(lag=lag_ns(site) / NS)
-    file = site.file.model_copy(update={"sensors": sensors, "fusion": fusion, "store": None, "bus": "local"})
-    return file.model_dump_json(exclude_defaults=True)
+def site_text(site: Site) -> str:
+    """The file without its sources, and with the lag that followed from them. Of a scenario the site alone."""
+    sensors = tuple(sensor.model_copy(update={"source": None, "capture": {}}) for sensor in site.file.sensors)
+    update = {"sensors": sensors, "fusion": FusionConfig(lag=lag_ns(site) / NS), "store": None, "recording": None}
+    file = site.file.model_copy(update=update)
+    return file.model_dump_json(exclude_defaults=True, include=set(SiteFile.model_fields))
 
 
 def recorded_site(about: About) -> Site | None:

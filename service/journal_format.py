@@ -168,6 +168,13 @@ def encode(envelope: Envelope) -> bytes:
     return orjson.dumps(body, _plain, orjson.OPT_SERIALIZE_NUMPY)
 
 
+def canonical(message: Message | ImageTracks) -> bytes:
+    """A message without its place on the bus; equal messages have equal bytes."""
+    if isinstance(message, CameraUpdate):
+        message = message.tracks  # the rest is its input
+    return orjson.dumps(message, _plain, orjson.OPT_SERIALIZE_NUMPY)
+
+
 def decode(schema_name: str, data: bytes, log_time_ns: int) -> Envelope:
     """The envelope that was written.
 
