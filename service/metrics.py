@@ -19,6 +19,7 @@ from service.live import LiveState
 from service.store import Store
 from service.types import CameraUpdate, Message, SensorHealth, SensorState
 from service.video import Video
+from service.world import World
 
 #: Seconds; 1/30 and 2/30 are the frame periods that the budget is told in.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 1 / 30, 0.05, 2 / 30, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -88,12 +89,15 @@ class Metrics:
 class Owners(Collector):
     """Numbers that others keep, read when asked for."""
 
-    def __init__(self, live: LiveState, bus: Bus, store: Store, hub: Hub, video: Video) -> None:
+    def __init__(
+        self, live: LiveState, bus: Bus, store: Store, hub: Hub, video: Video, world: World | None = None
+    ) -> None:
         self._live = live
         self._bus = bus
         self._store = store
         self._hub = hub
         self._video = video
+        self._world = world
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         health = [each for each in map(self._live.health, self._live.sensor_ids) if each is not None]
@@ -101,6 +105,7 @@ class Owners(Collector):
         yield _states(health)
         yield from self._subscriptions()
         yield from self._clients()
+        yield from self._fusion()
         store = GaugeMetricFamily("deeplomatics_store_ok", "1 while the store writes")
         store.add_metric((), float(self._store.state.state == "ok"))
         yield store
@@ -113,6 +118,17 @@ class Owners(Collector):
             missed.add_metric((subscription.name,), subscription.missed)
         yield waiting
         yield missed
+
+    def _fusion(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        if self._world is None:
+            return
+        running = GaugeMetricFamily("deeplomatics_fusion_ok", "1 while the world is followed")
+        running.add_metric((), float(self._world.running))
+        yield running
+        refused = CounterMetricFamily("deeplomatics_fusion_refused", "Reports that were not used", labels=("reason",))
+        for reason, count in sorted(self._world.stage.refused.items()):
+            refused.add_metric((reason,), count)
+        yield refused
 
     def _clients(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         clients = GaugeMetricFamily("deeplomatics_websocket_clients", "Connected clients", labels=("kind",))

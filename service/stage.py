@@ -105,13 +105,17 @@ class WorldStage:
         """What is to be shown after a heartbeat; None after a scan, and before time has come anywhere."""
         if isinstance(message, Heartbeat):
             if message.time_ns < self._beat_ns - self.SET_BACK_NS:
-                self._begin(self._engine.next_number)
+                self.begin_again()
             self._beat_ns = message.time_ns
         ready = self._sequencer.push(message)
         self._sequencer.take_refused()
         for each in ready:
             self._engine.step(each)
         return self._update() if isinstance(message, Heartbeat) and self._engine.time_ns is not None else None
+
+    def begin_again(self) -> None:
+        """Forget all tracks; those to come have new numbers."""
+        self._begin(self._engine.next_number)
 
     def _begin(self, first_id: int) -> None:
         self._sequencer = Sequencer(self._lag_ns, heartbeats=True)

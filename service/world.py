@@ -28,6 +28,7 @@ from service.types import CameraUpdate, Message, ZoneChange
 
 INPUTS = ("scan.", "clock", "zone.")  # subjects of all that the world follows from
 CAPACITY = 16_384  # scans: a minute of eight cameras at 30 frames a second while the fusion does not keep up
+MOST_FAULTS = 20
 BEAT_S = 0.1  # so often are tracks shown
 
 log = structlog.get_logger("service.world")
@@ -63,7 +64,8 @@ def camera_measure(sensor: Sensor | None, thresholds: Mapping[str, float]) -> Ca
 class World:
     """Follows `INPUTS`; after each heartbeat it publishes a `WorldUpdate`, unless there is nothing to show, and alerts.
 
-    Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there.
+    Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there. A fault in the
+    program ends its thread and is told by the log; the world then begins anew, at most `MOST_FAULTS` times.
     """
 
     def __init__(self, site: Site, bus: Bus, clock: Clock, first_id: int = 1, first_alert: int = 1) -> None:
@@ -72,6 +74,7 @@ class World:
         self.stage = WorldStage(site.frame, lag_ns(site), first_id)
         self._bus = bus
         self._clock = clock
+        self.faults = 0
         self._stopping = threading.Event()
         self._subscription = bus.subscribe("world", capacity=CAPACITY, full=Full.REFUSE_NEWEST, prefixes=INPUTS)
         self._follower = threading.Thread(target=self._follow, name="world", daemon=True)
@@ -96,7 +99,15 @@ class World:
 
     def _beat(self) -> None:
         while not self._clock.wait(self._stopping, BEAT_S):
+            if not self.running and self.faults < MOST_FAULTS:
+                self._begin_again()
             self._bus.publish("clock", Heartbeat(self._clock.now_ns()))
+
+    def _begin_again(self) -> None:
+        self.faults += 1
+        self.stage.begin_again()
+        self._follower = threading.Thread(target=self._follow, name="world", daemon=True)
+        self._follower.start()
 
     def _follow(self) -> None:
         while not (self._subscription.closed and not len(self._subscription)):

@@ -294,7 +294,7 @@ def test_the_interface_is_described_with_examples_and_problems(client: TestClien
     promised |= {"/api/v1/sensors/{id}/snapshot.jpg", "/api/v1/sensors/{id}/stream.mjpg", "/api/v1/zones"}
     promised |= {"/api/v1/zones/{id}", "/api/v1/alerts", "/api/v1/alerts/{id}", "/api/v1/site"}
     changed = {"/api/v1/measurements", "/api/v1/alerts/{id}/acknowledge"}
-    assert promised | changed == document["paths"].keys()
+    assert promised | changed <= document["paths"].keys()
     for path in (each for each in promised if each.startswith("/api")):
         answers = document["paths"][path]["get"]["responses"]
         assert list(answers["422"]["content"]) == ["application/problem+json"]

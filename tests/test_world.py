@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 from camera_updates import detections, image_track, one_hot, update
 from fusion_scene import site as scene_site
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from live_site import local_client
 from starlette.testclient import TestClient, WebSocketTestSession
 
@@ -23,7 +27,10 @@ from fusion.site import Site, parse_site
 from fusion.types import NS, Heartbeat, Measurement, Scan, SensorPose, Space
 from models.types import Detections
 from service.api import create_app
+from service.bus import Bus
+from service.clock import SystemClock
 from service.geojson import horizontal_ellipse
+from service.intake import Intake
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.stage import WorldStage
@@ -175,6 +182,8 @@ def test_bad_lines_are_refused_with_their_number_and_the_rest_is_taken(tmp_path:
         none = client.post("/api/v1/measurements", content="nothing")
         assert (none.status_code, none.json()["refused_count"]) == (422, 1)
         assert client.post("/api/v1/measurements", content=b" " * (2 << 20)).status_code == 413
+        once = {**bearing("west", 9.0, now), "time": datetime.fromtimestamp(now, UTC).isoformat()}
+        assert client.post("/api/v1/measurements", json={"measurements": [once]}).json()["taken"] == 1
         foreign = client.post("/api/v1/measurements", content=good[0], headers={"Origin": "http://evil.example"})
         assert foreign.status_code == 403
 
@@ -195,6 +204,20 @@ def test_zones_are_kept_and_the_site_file_speaks_again_only_where_it_changed(tmp
         assert (pad["id"], pad["ceiling"]) == ("pad", 600)
     with served_site(tmp_path, SITE.replace("8.499", "8.498")) as (_, client):
         assert [zone["id"] for zone in client.get("/api/v1/zones").json()["zones"]] == ["field", "pad"]
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300), st.lists(st.sampled_from([b"{}", b"[1", b"{}]", b'{"time": NaN}'])).map(b"\n".join)
+    )
+)
+@settings(deadline=None, max_examples=150)
+def test_any_body_is_counted(body: bytes) -> None:
+    where, clock = parse_site(SITE), SystemClock()
+    answer = Intake(where, Bus(clock.now_ns), clock, NS).take(body)
+    assert (answer.taken, answer.duplicates) == (0, 0)
+    assert len(answer.refused) == answer.refused_count
+    assert all(reason for _, reason in answer.refused)
 
 
 # ── The parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,6 +246,31 @@ def test_a_clock_that_was_set_back_begins_a_new_world_with_new_numbers() -> None
     assert back is None or first not in [each.track.track_id for each in back.tracks]
     (second,) = shown_after(stage, 500 * NS, 3.0)
     assert second != first
+
+
+def test_a_fault_in_the_fusion_costs_its_tracks_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served_site(tmp_path) as (pipeline, client):
+        world = pipeline.world
+        assert world is not None
+
+        def fault(*_: object) -> None:
+            raise RuntimeError("a fault of the program")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(threading, "excepthook", lambda _: None)
+            broken.setattr(world, "accept", fault)
+            wait_for(lambda: world.faults > 0)
+        wait_for(lambda: client.get("/readyz").json()["fusion"] == {"state": "ok", "reason": ""})
+        assert "deeplomatics_fusion_ok 1.0" in client.get("/metrics").text
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def camera_scan(site: Site, found: Detections, **tracks: Any) -> Scan:
