@@ -7,15 +7,22 @@ from pathlib import Path
 
 from fusion.sensors.address import SourceAddress
 from models.halmstad import load_clips
-from models.types import Band
+from models.types import CLASSES, Band
 from service.settings import DetectorSettings
 from service.track import Loader, Progress, Request, track
 
 
 def record(
-    data: Path, split: str, bands: Sequence[Band], work: Path, settings: DetectorSettings, progress: Progress
+    data: Path,
+    split: str,
+    bands: Sequence[Band],
+    work: Path,
+    settings: DetectorSettings,
+    progress: Progress,
+    *,
+    label: str = "drone",
 ) -> Path:
-    """The folder with one `CLIP.jsonl` per clip; those that are missing are made.
+    """The folder with one `CLIP.jsonl` per clip filmed for `label`; those that are missing are made.
 
     Args:
         work: holds a folder for each set of weights, so that none is taken for another's.
@@ -29,7 +36,7 @@ def record(
     for band in bands:
         for clip in load_clips(data, band, split):
             path = folder / f"{clip.name}.jsonl"
-            if not path.exists():
+            if CLASSES[clip.label] == label and not path.exists():
                 request = Request([SourceAddress(str(clip.video), environ={})], band, settings, jsonl=path)
                 track(request, _no_clock, progress, detectors[band])
     return folder

@@ -101,6 +101,41 @@ def test_a_missed_look_lowers_existence_and_silence_ends_the_track() -> None:
     assert ended[0].time_ns / SECOND - 0.5 <= TrackerSettings().coast_s + 0.1
 
 
+def test_a_coasting_track_takes_no_faint_detection_far_from_where_it_should_be() -> None:
+    """It could be anywhere by then, and faint detections are everywhere: jumping to one would show a false place."""
+    tracker = ImageTracker()
+    run(tracker, [look(n / 30, [flying(n / 30)]) for n in range(30)])
+    away = (flying(1.0)[0], 290.0, 20.0, 12.0)
+    outputs = run(tracker, [look(1 + n / 30, [away] if n >= 30 else [], [0.15] if n >= 30 else []) for n in range(50)])
+    assert all(track.detection is None for out in outputs for track in out.tracks)
+    (coasting,) = outputs[40].tracks
+    assert coasting.box[:2] == pytest.approx(flying(1 + 40 / 30)[:2], abs=15.0)
+
+
+def test_size_does_not_grow_through_a_miss() -> None:
+    random = np.random.default_rng(2)
+    sizes = [20.0 * float(np.exp(0.2 * random.standard_normal())) for _ in range(30)]
+    tracker = ImageTracker()
+    run(tracker, [look(n / 30, [(100 - size / 2, 100 - 0.3 * size, size, 0.6 * size)]) for n, size in enumerate(sizes)])
+    outputs = run(tracker, [look(1 + n / 30) for n in range(30)])
+    assert {track.box[2:] for track in outputs[-1].tracks} == {track.box[2:] for track in outputs[0].tracks}
+
+
+def test_tracks_are_made_when_they_are_read_and_stay_as_they_were() -> None:
+    tracker = ImageTracker()
+    run(tracker, [look(n / 30, [flying(n / 30)]) for n in range(10)])
+    late, early = (ImageTracker(), ImageTracker())
+    for each in (late, early):
+        each.restore(tracker.snapshot())
+    unread, read = late.step(look(0.5, [flying(0.5)])), early.step(look(0.5, [flying(0.5)]))
+    expected = repr(read)
+    run(late, [look(0.5 + n / 30, [flying(0.5 + n / 30)]) for n in range(1, 10)])
+    assert repr(unread) == expected
+    assert unread.tracks is unread.tracks
+    with pytest.raises(AttributeError, match="no attribute 'boxes'"):
+        _ = unread.boxes  # type: ignore[attr-defined]
+
+
 def test_a_track_that_left_the_picture_ends_at_once() -> None:
     tracker = ImageTracker()
     run(tracker, [look(n / 30, [(600.0 + 20 * n / 30 * 15, 200.0, 20.0, 12.0)]) for n in range(4)])

@@ -32,7 +32,7 @@ def matrix(state: Gaussian) -> np.ndarray:
 
 def test_agrees_with_filterpy_over_irregular_frames_and_misses() -> None:
     random = np.random.default_rng(4)
-    q, r = 37.0, 2.5
+    q, r = np.array([[37.0]]), 2.5
     ours = one(3.0, 0.0, r, 0.0, 900.0)
     theirs = KalmanFilter(dim_x=2, dim_z=1)
     theirs.x, theirs.P = np.array([[3.0], [0.0]]), matrix(ours)
@@ -40,7 +40,7 @@ def test_agrees_with_filterpy_over_irregular_frames_and_misses() -> None:
     for _ in range(300):
         dt, z, seen = random.exponential(0.05), random.normal(5.0, 20.0), bool(random.random() < 0.8)
         theirs.F = np.array([[1.0, dt], [0.0, 1.0]])
-        theirs.Q = q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        theirs.Q = q[0, 0] * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         theirs.predict()
         theirs.update(z if seen else None)
         ours = kalman.update(kalman.predict(ours, dt, q), np.array([[z]]), r, np.array([seen]))
@@ -48,9 +48,10 @@ def test_agrees_with_filterpy_over_irregular_frames_and_misses() -> None:
         assert matrix(ours).ravel().tolist() == pytest.approx(theirs.P.ravel().tolist(), rel=1e-9, abs=1e-9)
 
 
-@given(a=seconds, b=seconds, q=positive)
-def test_noise_of_two_steps_is_the_noise_of_one(a: float, b: float, q: float) -> None:
+@given(a=seconds, b=seconds, density=positive)
+def test_noise_of_two_steps_is_the_noise_of_one(a: float, b: float, density: float) -> None:
     """Q(a + b) = F(b) Q(a) F(b)ᵀ + Q(b), and the same for any state."""
+    q = np.array([[density]])
     start = one(1.0, -2.0, 3.0, 0.5, 4.0)
     twice = kalman.predict(kalman.predict(start, a, q), b, q)
     once = kalman.predict(start, a + b, q)
@@ -64,12 +65,25 @@ def test_noise_of_two_steps_is_the_noise_of_one(a: float, b: float, q: float) ->
 
 @given(steps=st.lists(st.tuples(seconds, place, st.booleans()), max_size=60), q=positive, r=positive, speed=positive)
 def test_covariance_stays_positive(steps: list[tuple[float, float, bool]], q: float, r: float, speed: float) -> None:
+    density = np.array([[q]])
     state = one(0.0, 0.0, r, 0.0, speed * speed)
     for dt, z, seen in steps:
-        state = kalman.update(kalman.predict(state, dt, q), np.array([[z]]), r, np.array([seen]))
+        state = kalman.update(kalman.predict(state, dt, density), np.array([[z]]), r, np.array([seen]))
         low, high = np.linalg.eigvalsh(matrix(state))
         assert np.isfinite([low, high, state.value[0, 0], state.rate[0, 0]]).all()
         assert low >= -1e-9 * (low + high)
+
+
+def test_an_axis_without_a_rate_wanders() -> None:
+    """Each axis as if it were alone; the variance of a random walk grows with time, and its value stays."""
+    both = Gaussian(*(np.array(rows) for rows in ([[5.0], [3.0]], [[2.0]], [[1.0], [4.0]], [[0.5]], [[0.25]])))
+    q, r = np.array([[7.0], [0.5]]), np.array([[2.0], [4.0]])
+    moving = kalman.predict(one(5.0, 2.0, 1.0, 0.5, 0.25), 3.0, q[:1])
+    later = kalman.predict(both, 3.0, q)
+    assert (later.value[1, 0], later.var_value[1, 0]) == (3.0, 4.0 + 0.5 * 3.0)
+    assert [a[0, 0] for a in later] == [a[0, 0] for a in moving]
+    measured = kalman.update(later, np.array([[9.0], [7.0]]), r)
+    assert (measured.value[1, 0], measured.var_value[1, 0]) == pytest.approx((3.0 + 4.0 * 5.5 / 9.5, 5.5 * 4.0 / 9.5))
 
 
 @given(st.floats(-700.0, 700.0))

@@ -8,8 +8,6 @@ finite costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -55,31 +53,30 @@ def contested(i: Index, j: Index) -> NDArray[np.bool_]:
     return np.asarray((np.bincount(i).take(i) > 1) | (np.bincount(j).take(j) > 1))
 
 
-def components(i: Index, j: Index) -> Iterator[NDArray[np.intp]]:
-    """Positions of the pairs of each connected component of the bipartite graph, in order of their lowest i."""
-    label_i, label_j = np.arange(i.max() + 1), np.full(j.max() + 1, i.max() + 1)
-    while True:  # each round passes the lowest label one edge further
-        before = label_i.copy()
-        np.minimum.at(label_j, j, label_i[i])
-        np.minimum.at(label_i, i, label_j[j])
-        if np.array_equal(before, label_i):
-            break
-    label = label_i[i]
-    order = np.argsort(label, kind="stable")
-    cuts = np.flatnonzero(np.diff(label[order])) + 1
-    yield from np.split(order, cuts)
+def components(i: list[int], j: list[int]) -> list[list[int]]:
+    """Positions of the pairs of each connected component of the bipartite graph, in order of their first pair."""
+    of_i: dict[int, list[int]] = {}
+    of_j: dict[int, list[int]] = {}
+    for position, (a, b) in enumerate(zip(i, j, strict=True)):
+        first, second = of_i.get(a), of_j.get(b)
+        joined = first if first is not None else second if second is not None else []
+        if first is not None and second is not None and first is not second:
+            first += second  # and whoever stood in the second component stands in the first now
+            of_i |= {i[other]: first for other in second}
+            of_j |= {j[other]: first for other in second}
+        joined.append(position)
+        of_i[a] = of_j[b] = joined
+    found = {id(component): sorted(component) for component in of_i.values()}
+    return sorted(found.values())
 
 
-def solve(i: Index, j: Index, benefit: Array) -> list[int]:
+def solve(i: list[int], j: list[int], benefit: list[float]) -> list[int]:
     """Positions of the pairs that together have the greatest benefit, no i and no j twice; benefits finite and ≥ 0."""
     rows: dict[int, int] = {}
     columns: dict[int, int] = {}
-    cells = [
-        (rows.setdefault(a, len(rows)), columns.setdefault(b, len(columns)))
-        for a, b in zip(i.tolist(), j.tolist(), strict=True)
-    ]
+    cells = [(rows.setdefault(a, len(rows)), columns.setdefault(b, len(columns))) for a, b in zip(i, j, strict=True)]
     cost = np.zeros((len(rows), len(columns)))  # a cell that is no pair costs nothing: both stay alone
-    for cell, value in zip(cells, benefit.tolist(), strict=True):
+    for cell, value in zip(cells, benefit, strict=True):
         cost[cell] = -value
     position = {cell: n for n, cell in enumerate(cells)}
     row, column = linear_sum_assignment(cost)
@@ -100,8 +97,20 @@ def assign(i: Index, j: Index, gain: Array) -> NDArray[np.bool_]:
     taken = ~rivals
     (at,) = rivals.nonzero()
     if len(at):
-        benefit = log(gain.take(at))
-        for component in components(i[at], j[at]):
-            pairs = at[component]
-            taken[pairs[solve(i[pairs], j[pairs], benefit[component])]] = True
+        taken[at.take(_among_rivals(i.take(at), j.take(at), gain.take(at)))] = True
     return taken
+
+
+def _among_rivals(i: Index, j: Index, gain: Array) -> list[int]:
+    """Positions of the pairs taken."""
+    rows, columns, gains = i.tolist(), j.tolist(), gain.tolist()
+    benefits: list[float] | None = None
+    won = []
+    for pairs in components(rows, columns):
+        a, b = [rows[pair] for pair in pairs], [columns[pair] for pair in pairs]
+        if len(set(a)) == 1 or len(set(b)) == 1:  # only one of them can be: by far the most frequent case
+            won.append(max(pairs, key=gains.__getitem__))
+        else:
+            benefits = log(gain).tolist() if benefits is None else benefits
+            won += [pairs[best] for best in solve(a, b, [benefits[pair] for pair in pairs])]
+    return won

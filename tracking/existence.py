@@ -55,31 +55,39 @@ def after_look(belief: Existence, p_detection: Array, ratio: Array) -> Existence
     return Existence(weighed / normaliser, belief.hidden / normaliser)
 
 
-def evidence(place: Array, odds: Array, since_s: Array, *, clutter_s: float, independent_s: float) -> Array:
-    """How many times likelier an assigned detection is from the object than clutter, [N], given the one before it.
+def evidence(
+    place: Array, odds: Array, since_s: Array, age_s: Array, *, clutter_s: float, independent_s: Array | float
+) -> Array:
+    """How many times likelier an assigned detection is from the object than clutter, [N], given those before it.
 
     Looks follow each other closer than the world changes. What was taken for an object a moment ago, the top of a tree,
-    is so taken again in the same place and with much the same score: being there again tells nothing, and what the
+    is so taken again in the same place and with much the same score: being there again tells little, and what the
     score tells is told once, not once a look. So clutter is either new, anywhere in the picture, or still there:
 
         place / ((1 - still) + still · place) · ((1 - fresh) + fresh · odds)
+
+    Clutter comes in many kinds with many lengths of stay, so that what has lasted will last: it stays for longer than t
+    with probability 1 / (1 + t / clutter_s).
 
     Args:
         place: how many times likelier its place and size are from the object than from new clutter.
         odds: the same for its score.
         since_s: time since the track's last detection, s.
-        clutter_s: still = 1 / (1 + since / clutter_s): clutter of many kinds, with many lengths of stay.
-        independent_s: fresh = since / independent_s, 1 at most.
+        age_s: from its first to its last detection, s.
+        clutter_s: time within which half of all clutter goes; still = (clutter + age) / (clutter + age + since).
+        independent_s: fresh = since / independent, 1 at most.
     """
-    still = clutter_s / (clutter_s + since_s)
+    lasted = clutter_s + age_s
+    still = lasted / (lasted + since_s)
     fresh = np.minimum(since_s / independent_s, 1.0)
     return np.asarray(place / (1.0 + still * (place - 1.0)) * (1.0 + fresh * (odds - 1.0)))
 
 
-def gain(belief: Existence, p_detection: Array) -> Array:
-    """g so that the scene is 1 + g · ratio times likelier with a detection assigned to the track than with it missed.
+def gain(belief: Existence, p_detection: float) -> Array:
+    """g so that the scene is g · ratio times likelier with a detection assigned to the track than with it missed.
 
-    The assignment that maximises the product over all tracks is the likeliest joint one.
+    The assignment that maximises the product over all tracks is the likeliest joint one; a detection for which it is
+    below 1 is likelier clutter.
     """
     seen = belief.visible * p_detection
     return seen / (1.0 - seen)

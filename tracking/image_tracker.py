@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from tracking.elementary import exp
 from tracking.existence import Existence
 from tracking.kalman import Gaussian
 from tracking.measurements import Measurements, Reason, admissible
-from tracking.settings import SCORE_FLOOR, TrackerSettings
+from tracking.settings import TrackerSettings
 from tracking.table import SnapshotError, Table
 from tracking.types import ImageTracks, Status
 from tracking.views import image_tracks
@@ -38,10 +39,11 @@ Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 SMALLEST_PX = 1.0  # no filtered box shrinks below a pixel
 NONE = -1
 TENTATIVE, DELETED = lifecycle.CODE[Status.TENTATIVE], lifecycle.CODE[Status.DELETED]
+PLACE, SIZE = slice(0, 2), slice(2, 4)  # rows of a box: centre x, centre y; width, height
 _SMALLEST = np.array([[-math.inf], [-math.inf], [SMALLEST_PX], [SMALLEST_PX]])
 
 
@@ -66,17 +68,15 @@ class Match(NamedTuple):
 
     Attributes:
         measurement: [N] into the measurements, NONE where there is none.
+        seen: [N] whether there is one.
         place: [N] how many times likelier its place is from the object than clutter; 0 where there is none.
         taken: [M] measurements that a track took.
     """
 
     measurement: Index
+    seen: Bools
     place: Array
     taken: Bools
-
-    @property
-    def seen(self) -> Bools:
-        return np.asarray(self.measurement != NONE)
 
 
 class ImageTracker:
@@ -129,13 +129,14 @@ class ImageTracker:
         if len(births) > room:
             rejected[Reason.NO_ROOM] = len(births) - room
         births = births[:room]
-        born = newborn(measured.take(births), look.time_ns, self._next_id, self.settings)
-        self._commit(table.keep(alive).append(born), len(births), look.time_ns, rejected)
+        born = newborn(measured.take(births), look.time_ns, self._next_id, self.settings) if len(births) else None
+        self._commit(table.renewed(alive, born), len(births), look.time_ns, rejected)
+        followed = indices(measured, match.measurement.compress(alive))
         return image_tracks(
             look,
             self._table,
-            detection=np.concatenate([indices(measured, match.measurement[alive]), measured.index[births]]),
-            deleted=ended + tuple(table.id[~alive].tolist()),
+            detection=np.concatenate([followed, measured.index.take(births)]),
+            deleted=ended + tuple(table.id.compress(~alive).tolist()),
             rejected=sum(rejected.values()),
         )
 
@@ -188,7 +189,7 @@ class ImageTracker:
 
 def predicted(table: Table, dt_s: float, settings: TrackerSettings) -> Table:
     """Tracks `dt_s` later, before the look."""
-    noise = area(table.state.value) * variances(settings.speed_noise, settings.growth_noise)
+    noise = area(table.state.value) * variances(settings.speed_noise, settings.size_noise)
     belief = existence.predict(
         table.belief, dt_s, visible_s=settings.visible_s, hidden_s=settings.hidden_s, survival_s=settings.survival_s
     )
@@ -206,8 +207,8 @@ def expected(table: Table, look: Detections, settings: TrackerSettings) -> Expec
     box_area = area(value)
     noise = measurement_noise(box_area, settings)
     variance = table.state.var_value + noise
-    x, y = value[:2]
-    inside = (x >= 0.0) & (x <= look.width) & (y >= 0.0) & (y <= look.height)
+    within = (value[PLACE] >= 0.0) & (value[PLACE] <= limits(look))
+    inside = np.logical_and.reduce(within, axis=0)
     return Expected(
         value=value,
         noise=noise,
@@ -218,26 +219,29 @@ def expected(table: Table, look: Detections, settings: TrackerSettings) -> Expec
 
 
 def associated(table: Table, hope: Expected, measured: Measurements, settings: TrackerSettings) -> Match:
-    """Strong measurements with all tracks, then weak ones with the tracks that are left."""
+    """Strong measurements with all tracks, then weak ones with the tracks that are left.
+
+    A measurement that is likelier clutter than the track's stays alone. That holds back a track that was not seen for
+    long, and could be anywhere, from the faint detections that there are everywhere.
+    """
+    tracks, measurements = len(table.id), len(measured.score)
     match = Match(
-        measurement=np.full(len(table.id), NONE, dtype=np.intp),
-        place=np.zeros(len(table.id)),
-        taken=np.zeros(len(measured.score), dtype=np.bool_),
+        measurement=np.full(tracks, NONE, dtype=np.intp),
+        seen=np.zeros(tracks, dtype=np.bool_),
+        place=np.zeros(tracks),
+        taken=np.zeros(measurements, dtype=np.bool_),
     )
-    prior = existence.gain(table.belief, hope.p_detection)
-    odds = score_odds(measured)
-    strong = measured.score >= measured.threshold
-    for stage in (strong, ~strong):
-        (free,), (offered,) = (~match.seen).nonzero(), stage.nonzero()
-        if len(free) == 0 or len(offered) == 0:
-            continue
-        value, variance = hope.value.take(free, axis=1), hope.variance.take(free, axis=1)
-        i, j, distance = assignment.gated_pairs(value, variance, measured.box.take(offered, axis=1), settings.gate)
-        i, j = free.take(i), offered.take(j)
-        place = hope.peak.take(i) * heavy_tail(distance)
-        chosen = assignment.assign(i, j, 1.0 + prior.take(i) * place * odds.take(j))
-        i, j = i[chosen], j[chosen]
-        match.measurement[i], match.place[i], match.taken[j] = j, place[chosen], True
+    i, j, distance = assignment.gated_pairs(hope.value, hope.variance, measured.box, settings.gate)
+    place = hope.peak.take(i) * heavy_tail(distance)
+    gain = existence.gain(table.belief, settings.p_detection).take(i) * place * measured.odds.take(j)
+    likely, strong = gain >= 1.0, measured.strong.take(j)
+    for weak in (False, True):
+        offered = likely & ~strong & ~match.seen.take(i) if weak else likely & strong
+        (pairs,) = offered.nonzero()
+        if len(pairs):
+            pairs = pairs[assignment.assign(i.take(pairs), j.take(pairs), gain.take(pairs))]
+            a, b = i.take(pairs), j.take(pairs)
+            match.measurement[a], match.seen[a], match.place[a], match.taken[b] = b, True, place.take(pairs), True
     return match
 
 
@@ -246,14 +250,21 @@ def updated(
 ) -> Table:
     """Tracks after the look: place, existence and class."""
     seen = match.seen
-    if not len(measured.score):
+    if not seen.any():
         return table._replace(belief=existence.after_look(table.belief, hope.p_detection, match.place))
     at = match.measurement  # NONE points to the last measurement, whose values `seen` then masks
     state = kalman.update(table.state, measured.box.take(at, axis=1), hope.noise, seen)
-    since_s: Array = (time_ns - table.seen_ns).astype(np.float64) * 1e-9
+    since_s, age_s = seconds(time_ns - table.seen_ns), seconds(table.seen_ns - table.born_ns)
     weight = np.where(seen, np.minimum(since_s / settings.class_independent_s, 1.0), 0.0)
     evidence = classification.likelihood(measured.class_scores.take(at, axis=1))
-    ratio = doubted(table.status, match.place, score_odds(measured).take(at), since_s, settings)
+    ratio = existence.evidence(
+        match.place,
+        measured.odds.take(at),
+        since_s,
+        age_s,
+        clutter_s=settings.clutter_s,
+        independent_s=np.where(table.status == TENTATIVE, settings.score_independent_s, settings.weak_spell_s),
+    )
     return table._replace(
         seen_ns=np.where(seen, time_ns, table.seen_ns),
         state=not_smaller_than_a_pixel(state),
@@ -262,64 +273,49 @@ def updated(
     )
 
 
-def doubted(status: NDArray[np.int8], place: Array, odds: Array, since_s: Array, settings: TrackerSettings) -> Array:
-    """How many times likelier each detection is from the object than clutter, [N].
-
-    A tentative track has to show that it is more than clutter that stays in its place. A confirmed one has shown it.
-    """
-    ratio = place * odds
-    (at,) = (status == TENTATIVE).nonzero()
-    ratio[at] = existence.evidence(
-        place[at], odds[at], since_s[at], clutter_s=settings.clutter_s, independent_s=settings.score_independent_s
-    )
-    return ratio
-
-
 def advanced(table: Table, seen: Bools, look: Detections, settings: TrackerSettings) -> Table:
     """Tracks with the status that the look gave them."""
     total = table.belief.total
     coasted_out = look.time_ns - table.seen_ns > settings.coast_s * 1e9
-    lost = (total < settings.delete_existence) | coasted_out | left(table.state.value, look.width, look.height)
+    lost = (total < settings.delete_existence) | coasted_out | left(table.state.value, limits(look))
     event = lifecycle.events(lost=lost, seen=seen, sure=total >= settings.confirm_existence)
     return table._replace(status=lifecycle.advance(table.status, event))
 
 
 def birthplaces(measured: Measurements, taken: Bools, settings: TrackerSettings) -> Index:
-    """Strong measurements that no track explains, best first; equal scores are ordered by place."""
-    (places,) = (~taken & (measured.score >= measured.threshold)).nonzero()
+    """Measurements that no track explains and that may begin one, best first; equal scores are ordered by place."""
+    (places,) = (~taken & (existence_at_birth(measured.odds, settings) >= settings.least_at_birth)).nonzero()
     if len(places) == 0:
         return places
-    covered = overlap(measured.box[:, places, None], measured.box[:, None, taken]) > settings.birth_overlap
-    places = places[~covered.any(axis=1)]
-    order = np.lexsort((*measured.box[::-1, places], -measured.score[places]))
-    return places[order]
+    others = measured.box.compress(taken, axis=1)
+    covered = overlap(measured.box.take(places, axis=1)[:, :, None], others[:, None]) > settings.birth_overlap
+    places = places.compress(~np.logical_or.reduce(covered, axis=1))
+    order = np.lexsort((*measured.box.take(places, axis=1)[::-1], -measured.score.take(places)))
+    return places.take(order)
 
 
 def newborn(measured: Measurements, time_ns: int, first_id: int, settings: TrackerSettings) -> Table:
     """A tentative track for each measurement, at rest but of unknown velocity."""
     count = len(measured.score)
-    if count == 0:
-        return Table.empty()
     box_area = area(measured.box)
-    prior = settings.existence_at_birth / (1.0 - settings.existence_at_birth)
-    odds = prior * score_odds(measured)
+    at_rest = np.zeros((2, count))
     unknown = np.full((len(CLASSES), count), classification.UNKNOWN)
     evidence = classification.likelihood(measured.class_scores)
     return Table(
         id=np.arange(first_id, first_id + count),
         born_ns=np.full(count, time_ns),
         seen_ns=np.full(count, time_ns),
-        status=np.full(count, lifecycle.CODE[Status.TENTATIVE], dtype=np.int8),
+        status=np.full(count, lifecycle.CODE[Status.TENTATIVE], dtype=np.int64),
         state=not_smaller_than_a_pixel(
             Gaussian(
                 value=measured.box,
-                rate=np.zeros_like(measured.box),
+                rate=at_rest,
                 var_value=measurement_noise(box_area, settings),
-                cov=np.zeros_like(measured.box),
-                var_rate=box_area * variances(settings.speed_sigma, settings.growth_sigma),
+                cov=at_rest,
+                var_rate=at_rest + box_area * (settings.speed_sigma * settings.speed_sigma),
             )
         ),
-        belief=Existence(visible=odds / (1.0 + odds), hidden=np.zeros(count)),
+        belief=Existence(visible=existence_at_birth(measured.odds, settings), hidden=np.zeros(count)),
         classes=classification.update(unknown, evidence, np.ones(count)),
     )
 
@@ -332,6 +328,7 @@ def area(box: Array) -> Array:
     return np.asarray(box[2] * box[3])
 
 
+@lru_cache(maxsize=8)
 def variances(place_sigma: float, size_sigma: float) -> Array:
     """[4, 1] for x, y, width, height."""
     place, size = place_sigma * place_sigma, size_sigma * size_sigma
@@ -344,10 +341,19 @@ def measurement_noise(box_area: Array, settings: TrackerSettings) -> Array:
     return box_area * relative + settings.pixel_sigma * settings.pixel_sigma
 
 
-def score_odds(measured: Measurements) -> Array:
-    """How many times likelier detections of such scores are true than false, [M]; 1 at the threshold."""
-    s = np.minimum(np.maximum(measured.score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
-    return s / (1.0 - s) * ((1.0 - measured.threshold) / measured.threshold)
+def existence_at_birth(odds: Array, settings: TrackerSettings) -> Array:
+    """Probability that there is an object, after its first detection, [M]."""
+    told = settings.existence_at_birth * odds
+    return np.asarray(told / (told + (1.0 - settings.existence_at_birth)))
+
+
+def seconds(nanoseconds: NDArray[np.int64]) -> Array:
+    return np.asarray(nanoseconds * 1e-9)
+
+
+def limits(look: Detections) -> Array:
+    """Width and height of the picture, [2, 1]."""
+    return np.array([[look.width], [look.height]], dtype=np.float64)
 
 
 def peak_over_clutter(variance: Array, box_area: Array, area_per_clutter: float) -> Array:
@@ -368,11 +374,10 @@ def heavy_tail(distance: Array) -> Array:
     return 1.0 / (square * square)
 
 
-def left(box: Array, width: int, height: int) -> Bools:
+def left(box: Array, limit: Array) -> Bools:
     """No part of the box is in the picture any more."""
-    x, y, half_width, half_height = box[0], box[1], 0.5 * box[2], 0.5 * box[3]
-    outside_x = (x + half_width < 0.0) | (x - half_width > width)
-    return np.asarray(outside_x | (y + half_height < 0.0) | (y - half_height > height))
+    centre, half = box[PLACE], 0.5 * box[SIZE]
+    return np.asarray(np.logical_or.reduce((centre + half < 0.0) | (centre - half > limit), axis=0))
 
 
 def overlap(a: Array, b: Array) -> Array:

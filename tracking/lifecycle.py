@@ -60,15 +60,17 @@ MOVES: dict[Status, dict[Event, Status]] = {
 STATUSES: tuple[Status, ...] = tuple(Status)
 CODE: dict[Status, int] = {status: code for code, status in enumerate(STATUSES)}
 
-_NEXT = np.array([[CODE[MOVES[status][event]] for event in Event] for status in STATUSES], dtype=np.int8)
+_NEXT = np.array([CODE[MOVES[status][event]] for status in STATUSES for event in Event], dtype=np.int64)
+#: The event for each number whose bits are lost, seen, sure.
+_EVENT = np.array([Event.MISSED, Event.MISSED, Event.SEEN, Event.SURE] + [Event.LOST] * 4, dtype=np.int64)
 
 
-def events(lost: NDArray[np.bool_], seen: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.int8]:
+def events(lost: NDArray[np.bool_], seen: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The event of each track, [N]."""
-    by_sight = np.where(seen, np.where(sure, Event.SURE, Event.SEEN), Event.MISSED)
-    return np.where(lost, Event.LOST, by_sight).astype(np.int8)
+    bits = 4 * lost.view(np.uint8) + 2 * seen.view(np.uint8) + sure.view(np.uint8)
+    return np.asarray(_EVENT.take(bits))
 
 
-def advance(status: NDArray[np.int8], event: NDArray[np.int8]) -> NDArray[np.int8]:
+def advance(status: NDArray[np.int64], event: NDArray[np.int64]) -> NDArray[np.int64]:
     """Status codes after the events, [N]."""
-    return np.asarray(_NEXT[status, event], dtype=np.int8)
+    return np.asarray(_NEXT.take(len(Event) * status + event))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import CLASSES, Detections
-from tracking.settings import TrackerSettings
+from tracking.settings import SCORE_FLOOR, TrackerSettings
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -45,14 +45,16 @@ class Measurements(NamedTuple):
         box: [4, M] centre x, centre y, width, height, pixels.
         score: [M].
         class_scores: [C, M].
-        threshold: [M] of the best class of each.
+        odds: [M] how many times likelier detections of such scores are true than false; 1 at the threshold.
+        strong: [M] at or above the threshold of its best class.
         index: [M] into the `Detections` they come from.
     """
 
     box: Array
     score: Array
     class_scores: Array
-    threshold: Array
+    odds: Array
+    strong: NDArray[np.bool_]
     index: Index  # type: ignore[assignment]  # hides tuple.index, which nobody wants of measurements
 
     def take(self, at: Index) -> Measurements:
@@ -60,7 +62,8 @@ class Measurements(NamedTuple):
             self.box.take(at, axis=1),
             self.score.take(at),
             self.class_scores.take(at, axis=1),
-            self.threshold.take(at),
+            self.odds.take(at),
+            self.strong.take(at),
             self.index.take(at),
         )
 
@@ -82,8 +85,16 @@ def admissible(look: Detections, settings: TrackerSettings) -> tuple[Measurement
         kept = np.sort(kept[np.argsort(-rows[4, kept], kind="stable")[:limit]])
     rows = rows.take(kept, axis=1)
     rows[:2] += 0.5 * rows[2:4]
-    threshold = np.array(settings.thresholds).take(rows[5:].argmax(axis=0))
-    return Measurements(rows[:4], rows[4], rows[5:], threshold, kept), rejected
+    score, class_scores = rows[4], rows[5:]
+    threshold = np.array(settings.thresholds).take(class_scores.argmax(axis=0))
+    odds = score_odds(score, threshold)
+    return Measurements(rows[:4], score, class_scores, odds, score >= threshold, kept), rejected
+
+
+def score_odds(score: Array, threshold: Array) -> Array:
+    """How many times likelier detections of such scores are true than false, [M]; 1 at the threshold."""
+    s = np.minimum(np.maximum(score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
+    return np.asarray(s * (1.0 - threshold) / ((1.0 - s) * threshold))
 
 
 def _rows(look: Detections) -> Array:

@@ -37,11 +37,11 @@ class TrackerSettings(BaseModel):
     size_sigma: Positive = 0.2  # of width and height, boxes
     pixel_sigma: Positive = 0.5  # added to both (in quadrature), pixels
 
-    # How objects move: continuous white noise on the velocity (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2).
+    # How objects move: continuous white noise on the velocity (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2). The
+    # size wanders without a rate: extrapolated over a miss, the scatter of a detector's boxes grows to absurd sizes.
     speed_sigma: Positive = 3.0  # of a new track, boxes a second
-    growth_sigma: Positive = 0.3  # the same for the size
     speed_noise: Positive = 3.0  # change of velocity within one second, boxes a second
-    growth_noise: Positive = 0.3  # the same for the size
+    size_noise: Positive = 0.04  # change of size within one second, boxes
 
     # Where a detection may belong to a track: squared Mahalanobis distance over centre and size, 4 degrees of freedom.
     gate: Positive = 25.0
@@ -52,10 +52,12 @@ class TrackerSettings(BaseModel):
     hidden_s: Positive = 0.5  # mean time until it can be seen again
     survival_s: Positive = 60.0  # mean time that an object stays
     clutter_per_look: Positive = 1.0  # mean number of false detections of even score, in one look
-    # Only until a track is confirmed. Held at its threshold it is confirmed after some 0.4 s, a sure one within 0.1 s.
-    clutter_s: Positive = 0.1  # how long a false detection stays in its place
+    # Held at its threshold a track is confirmed after some 0.4 s, a sure one within 0.1 s.
+    clutter_s: Positive = 0.05  # half of all false detections stay in their place for no longer
     score_independent_s: Positive = 0.1  # scores of looks closer than this tell partly the same
-    existence_at_birth: Probability = 0.2  # of a first detection of even score
+    weak_spell_s: Positive = 1.0  # once confirmed, doubtful scores for no longer than about this tell little
+    existence_at_birth: Probability = 0.5  # of a first detection of even score
+    least_at_birth: Probability = 0.4  # a first detection that makes existence less likely begins no track
     birth_overlap: Probability = 0.5  # no birth on top of a detection already taken (intersection over union)
 
     # Life cycle.

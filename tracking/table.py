@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,6 +15,12 @@ from tracking.kalman import Gaussian
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+#: Rows of real numbers: value, rate, var_value, cov, var_rate; existence; classes.
+_COUNTS = (4, 2, 4, 2, 2, 2, len(CLASSES))
+_ENDS = tuple(accumulate(_COUNTS))
+_ROWS = tuple(slice(end - count, end) for end, count in zip(_ENDS, _COUNTS, strict=True))
+NUMBERS, REALS = 4, _ENDS[-1]
+
 
 class SnapshotError(ValueError):
     """Bytes that are not a snapshot of this version; the message says what is wrong with them."""
@@ -25,7 +32,7 @@ class Table(NamedTuple):
     Attributes:
         id, born_ns, seen_ns: [N]; `seen_ns` is the time of the last detection.
         status: [N] codes of `tracking.lifecycle.CODE`.
-        state: filter of centre x, centre y, width, height; each array [4, N], pixels.
+        state: filter of centre x, centre y, which move, and width, height, which wander; pixels.
         belief: existence, arrays [N].
         classes: [C, N] class probabilities.
     """
@@ -33,62 +40,51 @@ class Table(NamedTuple):
     id: Integers
     born_ns: Integers
     seen_ns: Integers
-    status: NDArray[np.int8]
+    status: Integers
     state: Gaussian
     belief: Existence
     classes: Array
 
     @classmethod
     def empty(cls) -> Self:
-        return cls.from_columns([np.zeros((*rows, 0), dtype=dtype) for dtype, rows in _LAYOUT])
+        return cls.from_blocks(np.zeros((NUMBERS, 0), dtype=np.int64), np.zeros((REALS, 0)))
 
     @classmethod
-    def from_columns(cls, columns: list[NDArray[np.generic]]) -> Self:
-        """Inverse of `columns`."""
-        head, state, belief, (classes,) = columns[:4], columns[4:9], columns[9:11], columns[11:]
-        return cls(*head, Gaussian(*state), Existence(*belief), classes)  # type: ignore[arg-type,call-arg]
+    def from_blocks(cls, numbers: Integers, reals: Array) -> Self:
+        """Inverse of `blocks`; the columns are rows of these arrays."""
+        value, rate, var_value, cov, var_rate, (visible, hidden), classes = (reals[rows] for rows in _ROWS)
+        state = Gaussian(value, rate, var_value, cov, var_rate)
+        number, born_ns, seen_ns, status = numbers
+        return cls(number, born_ns, seen_ns, status, state, Existence(visible, hidden), classes)
 
-    def columns(self) -> list[NDArray[np.generic]]:
-        """Every array, tracks along the last axis, in the order of the layout."""
-        return [self.id, self.born_ns, self.seen_ns, self.status, *self.state, *self.belief, self.classes]
+    def blocks(self) -> tuple[Integers, Array]:
+        """Everything in two arrays, [NUMBERS, N] and [REALS, N], so that tracks come and go in few calls."""
+        numbers = np.array([self.id, self.born_ns, self.seen_ns, self.status])
+        return numbers, np.concatenate([*self.state, [*self.belief], self.classes])
 
-    def keep(self, alive: NDArray[np.bool_]) -> Table:
-        if alive.all():
+    def renewed(self, alive: NDArray[np.bool_], born: Table | None) -> Table:
+        """The tracks that are `alive` [N], and behind them those of `born`."""
+        if born is None and alive.all():
             return self
-        return Table.from_columns([column[..., alive] for column in self.columns()])
-
-    def append(self, born: Table) -> Table:
-        if len(born.id) == 0:
-            return self
-        pairs = zip(self.columns(), born.columns(), strict=True)
-        return Table.from_columns([np.concatenate(pair, axis=-1) for pair in pairs])
+        (kept,) = alive.nonzero()
+        numbers, reals = self.blocks()
+        numbers, reals = numbers.take(kept, axis=1), reals.take(kept, axis=1)
+        if born is not None:
+            more_numbers, more_reals = born.blocks()
+            numbers = np.concatenate([numbers, more_numbers], axis=1)
+            reals = np.concatenate([reals, more_reals], axis=1)
+        return Table.from_blocks(numbers, reals)
 
     def to_bytes(self) -> bytes:
-        return b"".join(
-            np.ascontiguousarray(column, dtype=dtype).tobytes()
-            for column, (dtype, _) in zip(self.columns(), _LAYOUT, strict=True)
-        )
+        numbers, reals = self.blocks()
+        return numbers.astype("<i8").tobytes() + reals.astype("<f8").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes, count: int) -> Self:
         """Raises SnapshotError when `data` is not exactly `count` tracks."""
-        sizes = [np.dtype(dtype).itemsize * int(np.prod(rows)) * count for dtype, rows in _LAYOUT]
-        if count < 0 or len(data) != sum(sizes):
-            raise SnapshotError(f"Snapshot of {count} tracks should hold {sum(sizes)} bytes, not {len(data)}")
-        ends = np.cumsum(sizes).tolist()
-        parts = [data[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        columns = [
-            np.frombuffer(part, dtype=dtype).reshape(*rows, count).astype(np.dtype(dtype).newbyteorder("="))
-            for part, (dtype, rows) in zip(parts, _LAYOUT, strict=True)
-        ]
-        return cls.from_columns(columns)
-
-
-#: Type on disk and leading shape of each column.
-_LAYOUT: tuple[tuple[str, tuple[int, ...]], ...] = (
-    *(("<i8", ()),) * 3,  # id, born_ns, seen_ns
-    ("<i1", ()),  # status
-    *(("<f8", (4,)),) * 5,  # state
-    *(("<f8", ()),) * 2,  # belief
-    ("<f8", (len(CLASSES),)),  # classes
-)
+        size = 8 * (NUMBERS + REALS) * count
+        if count < 0 or len(data) != size:
+            raise SnapshotError(f"Snapshot of {count} tracks should hold {size} bytes, not {len(data)}")
+        numbers = np.frombuffer(data, "<i8", NUMBERS * count).reshape(NUMBERS, count).astype(np.int64)
+        reals = np.frombuffer(data, "<f8", REALS * count, offset=numbers.nbytes).reshape(REALS, count)
+        return cls.from_blocks(numbers, reals.astype(np.float64))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
 
 
 class Status(StrEnum):
@@ -44,8 +46,24 @@ class ImageTrack:
     age_ns: int
 
 
+class _TracksOnDemand:
+    """Makes `tracks` when it is first read: a hundred objects cost as much as the step that they come from."""
+
+    __slots__ = ("_make_tracks",)
+    _make_tracks: Callable[[], tuple[ImageTrack, ...]]
+
+    if not TYPE_CHECKING:  # it would let the checker believe in any attribute
+
+        def __getattr__(self, name):
+            if name != "tracks":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            made = object.__getattribute__(self, "_make_tracks")()
+            object.__setattr__(self, "tracks", made)
+            return made
+
+
 @dataclass(frozen=True, slots=True)
-class ImageTracks:
+class ImageTracks(_TracksOnDemand):
     """All tracks of one camera after one frame.
 
     Attributes:
@@ -63,3 +81,12 @@ class ImageTracks:
     tracks: tuple[ImageTrack, ...]
     deleted: tuple[int, ...] = ()
     rejected: int = 0
+
+    @classmethod
+    def on_demand(cls, make_tracks: Callable[[], tuple[ImageTrack, ...]], **fields: Any) -> Self:
+        """The same message, whose `tracks` are made by `make_tracks` when somebody reads them."""
+        message = object.__new__(cls)
+        object.__setattr__(message, "_make_tracks", make_tracks)
+        for name, value in fields.items():
+            object.__setattr__(message, name, value)
+        return message

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,36 +22,44 @@ def image_tracks(
     look: Detections, table: Table, detection: NDArray[np.intp], deleted: tuple[int, ...], rejected: int
 ) -> ImageTracks:
     """The message after `look`; `detection` [N] is the index into its arrays for each track, NONE while it coasts."""
-    return ImageTracks(
+    return ImageTracks.on_demand(
+        partial(_tracks, table, detection, look.time_ns),
         sensor_id=look.sensor_id,
         time_ns=look.time_ns,
         sequence=look.sequence,
         width=look.width,
         height=look.height,
-        tracks=tuple(_tracks(table, detection, look.time_ns)),
         deleted=deleted,
         rejected=rejected,
     )
 
 
-def _tracks(table: Table, detection: NDArray[np.intp], time_ns: int) -> list[ImageTrack]:
+def _tracks(table: Table, detection: NDArray[np.intp], time_ns: int) -> tuple[ImageTrack, ...]:
     box = table.state.value.copy()
     box[:2] -= 0.5 * box[2:]
     existence = table.belief.total
     score = existence * np.maximum.reduce(table.classes, axis=0)
-    columns = (
-        table.id.tolist(),
-        [STATUSES[code] for code in table.status.tolist()],
-        zip(*box.tolist(), strict=True),
-        zip(*table.state.rate[:2].tolist(), strict=True),
-        _covariances(table),
-        existence.tolist(),
-        zip(*table.classes.tolist(), strict=True),
-        score.tolist(),
-        [None if index == NONE else index for index in detection.tolist()],
-        (time_ns - table.born_ns).tolist(),
+    return _filled(
+        len(existence),
+        track_id=table.id.tolist(),
+        status=map(STATUSES.__getitem__, table.status.tolist()),
+        box=zip(*box.tolist(), strict=True),
+        velocity=zip(*table.state.rate.tolist(), strict=True),
+        covariance=_covariances(table),
+        existence=existence.tolist(),
+        class_probabilities=zip(*table.classes.tolist(), strict=True),
+        score=score.tolist(),
+        detection=[None if index == NONE else index for index in detection.tolist()],
+        age_ns=(time_ns - table.born_ns).tolist(),
     )
-    return list(map(ImageTrack, *columns))
+
+
+def _filled(count: int, **columns: Iterable[object]) -> tuple[ImageTrack, ...]:
+    """`count` tracks from one column a field; the constructor of a frozen class takes three times as long."""
+    tracks = tuple(map(object.__new__, repeat(ImageTrack, count)))
+    for name, column in columns.items():
+        deque(map(getattr(ImageTrack, name).__set__, tracks, column), maxlen=0)
+    return tracks
 
 
 def _covariances(table: Table) -> Iterator[tuple[float, ...]]:
