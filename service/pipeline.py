@@ -151,7 +151,8 @@ class Pipeline:
         self.stop()
 
     def _world(self, site: Site) -> World:
-        return World(site, self.bus, self.clock, self._first_id(WORLD), self._first_id(ALERTS))
+        numbers = (self._first_id(WORLD), self._first_id(ALERTS))
+        return World(site, self.bus, self.clock, *numbers, self.settings.sensor_ids)
 
     def _first_id(self, name: str) -> int:
         self._first_ids[name] = self.store.first_id(name)

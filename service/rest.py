@@ -34,6 +34,7 @@ from service.sound_api import Sounds
 from service.store import Filter, Store, StoredDetection, StoredTrack
 from service.types import SensorHealth
 from service.video import Picture, Video
+from service.world import World
 from service.world_rows import StoredWorldTrack
 
 JSON = "application/json"
@@ -112,6 +113,9 @@ class Site(Protocol):
     @property
     def store(self) -> Store: ...
 
+    @property
+    def world(self) -> World | None: ...
+
 
 class LiveTracksRoute(Route):
     """`GET /api/v1/tracks` as most ask for it: no parameters, JSON. The page is encoded already and is only sent.
@@ -138,10 +142,9 @@ class LiveTracksRoute(Route):
 class Rest:
     """The handlers. Those that read the disk or encode pictures do it beside the event loop."""
 
-    def __init__(
-        self, site: Site, cameras: Sequence[CameraConfig], board: Board, video: Video, sounds: Sounds
-    ) -> None:
+    def __init__(self, site: Site, cameras: Sequence[CameraConfig], board: Board, video: Video, sounds: Sounds) -> None:
         self._sounds = sounds
+        self._reporters = site.world.reporters if site.world else None
         self._cameras = {camera.id: camera for camera in cameras}
         self._live = site.live
         self._store = site.store
@@ -252,9 +255,9 @@ class Rest:
 
     def describe(self, health: SensorHealth) -> Json:
         """A sensor as `schemas.Sensor`."""
-        array = self._sounds.describe(health)
-        if array is not None:
-            return array
+        other = self._sounds.describe(health) or (self._reporters and self._reporters.describe(health))
+        if other:
+            return other
         camera, latest = self._cameras[health.sensor_id], self._live.latest(health.sensor_id)
         size = (latest.update.tracks.width, latest.update.tracks.height) if latest else None
         return schemas.sensor_json(camera.id, camera.spectrum, str(camera.source), health, size)
@@ -262,7 +265,8 @@ class Rest:
     def all_sensors(self) -> list[Json]:
         """Every sensor as `schemas.Sensor`, in the order of the configuration."""
         health = (self._live.health(sensor_id) for sensor_id in self._live.sensor_ids)
-        return [self.describe(each) for each in health if each is not None]
+        posting = self._reporters.all_health() if self._reporters else []
+        return [self.describe(each) for each in (*health, *posting) if each is not None]
 
     async def sensors(self) -> Response:
         """All sensors of the configuration, in its order."""
@@ -270,7 +274,8 @@ class Rest:
 
     async def sensor(self, id: SensorId) -> Response:
         """One sensor and how it is."""
-        health = self._live.health(id)
+        posting = self._reporters.health(id) if self._reporters else None
+        health = self._live.health(id) or posting
         if health is None:
             raise no_sensor(id)
         return Response(orjson.dumps(self.describe(health)), media_type=JSON)

@@ -198,7 +198,7 @@ class Sensor(Schema):
     """A sensor and how it is."""
 
     id: str = Field(examples=["cam-east"])
-    kind: Literal["camera", "microphone_array", "remote_id", "external"] = Field(examples=["camera"])
+    kind: str = Field(description="camera, microphone_array, remote_id, external, …", examples=["camera"])
     spectrum: Band | None = Field(description="of a camera", examples=["infrared"])
     source: str = Field(description="where it is read from, without secrets", examples=["rtsp://camera.local/stream"])
     state: SensorState = Field(examples=["online"])

@@ -23,6 +23,7 @@ from fusion.site import Sensor, Site
 from fusion.types import NS, Heartbeat, Scan
 from service.bus import Bus, Full
 from service.clock import Clock
+from service.reporters import Reporters
 from service.stage import WorldStage
 from service.types import CameraUpdate, Message, ZoneChange
 
@@ -64,12 +65,24 @@ def camera_measure(sensor: Sensor | None, thresholds: Mapping[str, float]) -> Ca
 class World:
     """Follows `INPUTS`; after each heartbeat it publishes a `WorldUpdate`, unless there is nothing to show, and alerts.
 
+    Args:
+        read_here: ids of the sensors that the service reads itself; of the others `reporters` says how they are.
+
     Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there. A fault in the
     program ends its thread and is told by the log; the world then begins anew, at most `MOST_FAULTS` times.
     """
 
-    def __init__(self, site: Site, bus: Bus, clock: Clock, first_id: int = 1, first_alert: int = 1) -> None:
+    def __init__(
+        self,
+        site: Site,
+        bus: Bus,
+        clock: Clock,
+        first_id: int = 1,
+        first_alert: int = 1,
+        read_here: tuple[str, ...] = (),
+    ) -> None:
         self.site = site
+        self.reporters = Reporters(site, clock, read_here)
         self.alerts = AlertFold(first_number=first_alert)
         self.stage = WorldStage(site.frame, lag_ns(site), first_id)
         self._bus = bus
@@ -102,6 +115,8 @@ class World:
             if not self.running and self.faults < MOST_FAULTS:
                 self._begin_again()
             self._bus.publish("clock", Heartbeat(self._clock.now_ns()))
+            for health in self.reporters.news():
+                self._bus.publish(f"sensor.{health.sensor_id}", health)
 
     def _begin_again(self) -> None:
         self.faults += 1
@@ -117,7 +132,10 @@ class World:
     def accept(self, message: Message) -> None:
         """One message of `INPUTS`, in the order of the bus; what follows from it is published. A replay calls this."""
         match message:
-            case Scan() | Heartbeat():
+            case Scan():
+                self.reporters.note(message)
+                self._step(message)
+            case Heartbeat():
                 self._step(message)
             case ZoneChange():
                 self._change_zone(message)

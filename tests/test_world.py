@@ -95,6 +95,7 @@ def receive(socket: WebSocketTestSession, wanted: Callable[[dict[str, Any]], boo
 
 def test_a_posted_bearing_pair_becomes_a_track_that_enters_a_zone_and_is_acknowledged(tmp_path: Path) -> None:
     with served_site(tmp_path) as (pipeline, client):
+        assert {each["state"] for each in client.get("/api/v1/sensors").json()["sensors"]} == {"starting"}
         with client.websocket_connect("/api/v1/ws?topics=tracks,alerts") as socket:
             assert receive(socket, lambda m: m["type"] == "snapshot")["alerts"] == []
             fly(client, 5.0)
@@ -108,6 +109,8 @@ def test_a_posted_bearing_pair_becomes_a_track_that_enters_a_zone_and_is_acknowl
             assert again.json()["acknowledged_by"] == "Meier"
             heard = receive(socket, lambda m: m["type"] == "alert" and m["data"]["acknowledged"])["data"]
             assert heard["id"] == alert["id"]
+        east = client.get("/api/v1/sensors/east").json()
+        assert (east["kind"], east["state"], east["frames_in"] > 10) == ("external", "online", True)
         kinds = {each["kind"] for each in client.get("/api/v1/alerts").json()["alerts"]}
         assert "enter" in kinds
         assert pipeline.store.flush()

@@ -66,7 +66,7 @@ export interface Plan {
 
 export interface Sensor {
   readonly id: string;
-  readonly kind: "camera" | "microphone_array" | "remote_id" | "external";
+  readonly kind: string;
   readonly spectrum: "visible" | "infrared" | null;
   readonly source: string;
   readonly state: SensorState;
