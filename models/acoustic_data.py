@@ -1,8 +1,8 @@
 """Sounds of the Halmstad data set (`audio.csv`), changed so that training does not learn one microphone.
 
-Augmentation stands for what differs in the field: distance and wind (mixing with background and with coloured noise at
-a given ratio), the microphone and the air (a smooth random filter, cut at either end), Doppler and other rotors
-(speed), clipping.
+Augmentation stands for what differs in the field: distance (absorption by air, background mixed in at a given ratio),
+wind (mixing with coloured noise), the ground (a reflection that comes a little later), the microphone (a smooth random
+filter, cut at either end), Doppler and other rotors (speed), clipping.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from models.acoustic_network import SOUNDS, Architecture
 from models.halmstad import DatasetError
 
 _BACKGROUND = SOUNDS.index("background")
+#: What air takes at 10 °C and 70 % humidity, by octaves (ISO 9613-2, table 2).
+_AIR_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+_AIR_DB_PER_KM = (0.1, 0.4, 1.0, 1.9, 3.7, 9.7, 32.8, 117.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,8 @@ def mixed(sound: np.ndarray, noise: np.ndarray, ratio_db: float) -> np.ndarray:
 
 def noise_spectrum(generator: np.random.Generator, bins: int, slope: float) -> np.ndarray:
     """Complex spectrum `[bins]` of noise whose power falls as f^−slope (0 white, 5/3 wind)."""
-    parts = generator.standard_normal((2, bins), dtype=np.float32)
-    size = np.maximum(np.arange(bins, dtype=np.float32), 1.0) ** np.float32(-slope / 2.0)
-    return (parts[0] + 1j * parts[1]) * size
+    parts = generator.standard_normal((bins, 2), dtype=np.float32).view(np.complex64)[:, 0]
+    return parts * np.maximum(np.arange(bins, dtype=np.float32), 1.0) ** np.float32(-slope / 2.0)
 
 
 class Augmenter:
@@ -104,18 +106,35 @@ class Augmenter:
     def draw(self, label: int) -> np.ndarray:
         """One window of that class, changed at random; most of it in the frequency domain."""
         random = self._random
-        spectrum = self._filtered(self._cut(label, float(np.exp(random.uniform(-0.2, 0.2)))))
+        spectrum = self._filtered(self._far(self._source(label)))
         if random.random() < 0.7:
             background = self._filtered(self._cut(_BACKGROUND, 1.0))
-            spectrum = mixed(spectrum, background, random.uniform(-10.0, 25.0))
+            spectrum = mixed(spectrum, background, random.uniform(-10.0, 30.0))
         if random.random() < 0.6:
             noise = noise_spectrum(random, len(spectrum), random.uniform(0.0, 2.2))
-            spectrum = mixed(spectrum, noise, random.uniform(-8.0, 35.0))
+            spectrum = mixed(spectrum, noise, random.uniform(-10.0, 35.0))
         samples = fft.irfft(spectrum.astype(np.complex64), self._window)
         if random.random() < 0.1:
             top = np.max(np.abs(samples)) * random.uniform(0.1, 0.9)
             samples = np.clip(samples, -top, top)
         return samples
+
+    def _source(self, label: int) -> np.ndarray:
+        """A recording of that class at another speed; noise alone is background too."""
+        if label == _BACKGROUND and self._random.random() < 0.15:
+            return noise_spectrum(self._random, len(self._bins), self._random.uniform(0.0, 2.2))
+        return self._cut(label, float(np.exp(self._random.uniform(-0.2, 0.2))))
+
+    def _far(self, spectrum: np.ndarray) -> np.ndarray:
+        """As heard from further away, over ground."""
+        random = self._random
+        if random.random() < 0.5:
+            loss_db = random.exponential(0.2) * np.interp(self._bins, _AIR_HZ, _AIR_DB_PER_KM)
+            spectrum = spectrum * (10.0 ** (-loss_db / 20.0)).astype(np.float32)
+        if random.random() < 0.3:
+            phase = 2.0 * np.pi * random.uniform(2e-4, 6e-3) * self._bins
+            spectrum = spectrum * (1.0 + random.uniform(0.2, 0.8) * np.exp(-1j * phase)).astype(np.complex64)
+        return spectrum
 
     def _cut(self, label: int, speed: float) -> np.ndarray:
         """Spectrum of a window of a sound of that class, played at another speed."""

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from models.acoustic_data import resample
 from models.acoustic_network import SOUNDS, AcousticNetwork, Architecture
 from models.infer import WEIGHTS_FOLDER, WeightsError
+from models.running import chosen_device
 
 
 class Recogniser:
@@ -49,22 +50,39 @@ def load_recogniser(*, weights: Path | None = None, device: str = "auto", thread
         WeightsError: missing, changed since they were written, or of another network.
     """
     path = weights or WEIGHTS_FOLDER / "acoustic.safetensors"
-    card_path = path.with_suffix(".json")
-    for needed in (path, card_path):
-        if not needed.is_file():
-            raise WeightsError(f"The weights {needed} are missing: train them with `deeplomatics train acoustic`.")
-    card = json.loads(card_path.read_text())
+    card = read_card(path, "deeplomatics train acoustic")
     if card.get("sounds") != list(SOUNDS):
-        raise WeightsError(f"{card_path} is not of a sound recogniser: give weights of `deeplomatics train acoustic`.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
-        raise WeightsError(f"{path} is not the file that {card_path.name} describes: restore both together.")
+        raise WeightsError(f"{path} is not of a sound recogniser: give weights of `deeplomatics train acoustic`.")
+    check_hash(path, card)
     network = AcousticNetwork(Architecture.from_dict(card["architecture"]))
     try:
         counters = {k: v for k, v in network.state_dict().items() if not v.dtype.is_floating_point}
         network.load_state_dict(load_file(path) | counters)
     except RuntimeError as error:
-        raise WeightsError(f"The weights {path} do not fit the network that {card_path.name} describes.") from error
-    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+        raise WeightsError(f"The weights {path} do not fit the network that its card describes.") from error
+    where = chosen_device(device)
     if where.type == "cpu":
         torch.set_num_threads(threads)
     return Recogniser(network, card, where)
+
+
+def read_card(path: Path, made_by: str) -> dict:
+    """The JSON card beside a safetensors file.
+
+    Raises:
+        WeightsError: either is missing.
+    """
+    for needed in (path, path.with_suffix(".json")):
+        if not needed.is_file():
+            raise WeightsError(f"The weights {needed} are missing: train them with `{made_by}`.")
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def check_hash(path: Path, card: dict) -> None:
+    """The weights are those that the card describes.
+
+    Raises:
+        WeightsError: they are not.
+    """
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
+        raise WeightsError(f"{path} is not the file that its card describes: restore both together.")

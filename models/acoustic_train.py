@@ -9,10 +9,7 @@ and with noise mixed in. The temperature that makes the scores probabilities is 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,11 +17,12 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from models import running
 from models.acoustic_data import Augmenter, Sound, load_sounds, mixed, noise_spectrum, windows
+from models.acoustic_evaluate import calibration_error
 from models.acoustic_network import SOUNDS, AcousticNetwork, Architecture
 from models.infer import WEIGHTS_FOLDER
 
@@ -42,6 +40,7 @@ class Recipe:
     weight_decay: float = 0.05
     smoothing: float = 0.05
     average: float = 0.98
+    mixup: float = 0.2
     seed: int = 1
 
 
@@ -71,7 +70,7 @@ def train(
         KeyError: no such recipe.
     """
     recipe = RECIPES[recipe_name]
-    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    where = running.chosen_device(device)
     if threads:
         torch.set_num_threads(threads)
     run = Run(recipe, where, work / recipe_name / "checkpoint.pt")
@@ -92,29 +91,25 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.checkpoint = recipe, device, checkpoint
         self.network = AcousticNetwork().to(device)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.best = {k: v.clone() for k, v in self.average.items()}
+        self.average = running.copied_weights(self.network)
+        self.best = running.copied_weights(self.network)
         self.best_loss, self.best_step = math.inf, 0
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
         self.step = 0
-        if checkpoint.is_file():
-            self._load()
+        saved = running.load_checkpoint(checkpoint, device)
+        if saved is not None:
+            self._continue(saved)
 
-    def _load(self) -> None:
-        saved = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+    def _continue(self, saved: dict) -> None:
         self.network.load_state_dict(saved["network"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.average, self.best, self.step = saved["average"], saved["best"], saved["step"]
         self.best_loss, self.best_step = saved["best_loss"], saved["best_step"]
 
     def save(self) -> None:
-        """Written beside and renamed, so that an interruption leaves the old checkpoint whole."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
         names = ("average", "best", "best_loss", "best_step", "step")
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
-        torch.save({**state, **{name: getattr(self, name) for name in names}}, partial)
-        partial.rename(self.checkpoint)
+        running.save_checkpoint(self.checkpoint, {**state, **{name: getattr(self, name) for name in names}})
 
     def learn(self, samples: Tensor, labels: Tensor) -> float:
         recipe = self.recipe
@@ -122,23 +117,19 @@ class Run:
             warm = min(1.0, (self.step + 1) / 50)
             group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * min(self.step / recipe.steps, 1.0)))
         self.network.train()
-        picture = _masked(self.network.picture(samples))
-        loss = functional.cross_entropy(self.network.classify(picture), labels, label_smoothing=recipe.smoothing)
+        share = float(np.random.default_rng([recipe.seed, self.step]).beta(recipe.mixup, recipe.mixup))
+        picture = self.network.picture(samples)
+        logits = self.network.classify(_masked(share * picture + (1.0 - share) * picture.roll(1, 0)))
+        loss = share * self._loss(logits, labels) + (1.0 - share) * self._loss(logits, labels.roll(1, 0))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.step += 1
-        self._follow()
+        running.follow(self.average, self.network, min(recipe.average, 1 - 1 / (self.step + 1)))
         return float(loss.detach())
 
-    def _follow(self) -> None:
-        keep = min(self.recipe.average, 1 - 1 / (self.step + 1))
-        for name, value in self.network.state_dict().items():
-            mean = self.average[name]
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value.detach(), 1 - keep)
-            else:
-                mean.copy_(value)
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
 
     def averaged(self) -> AcousticNetwork:
         network = AcousticNetwork(self.network.architecture).to(self.device)
@@ -168,6 +159,7 @@ class Judge:
         clean = np.concatenate([windows(s, architecture.window) for s in sounds])
         noise = np.fft.irfft(noise_spectrum(generator, clean.size // 2 + 1, 1.0), clean.size).reshape(clean.shape)
         noisy = [mixed_each(clean, noise, ratio) for ratio in _VAL_RATIOS_DB]
+        self.recorded = len(clean)
         labels = np.concatenate([np.full(len(windows(s, architecture.window)), s.label) for s in sounds])
         self.samples = torch.from_numpy(np.concatenate([clean, *noisy]).astype(np.float32)).to(device)
         self.labels = torch.from_numpy(np.tile(labels, 1 + len(noisy))).to(device)
@@ -179,8 +171,17 @@ class Judge:
     def loss(self, network: AcousticNetwork) -> float:
         return float(functional.cross_entropy(self.logits(network), self.labels))
 
-    def accuracy(self, network: AcousticNetwork) -> float:
-        return float((self.logits(network).argmax(1) == self.labels).float().mean())
+    def figures(self, network: AcousticNetwork, temperature: float) -> dict[str, float]:
+        """Loss, share that is right, and how far scores are from shares before and after the temperature."""
+        logits, labels = self.logits(network), self.labels.cpu().numpy()
+        before, after = (torch.softmax(logits / t, 1).cpu().numpy() for t in (1.0, temperature))
+        return {
+            "loss": round(self.loss(network), 4),
+            "accuracy": round(float((after.argmax(1) == labels).mean()), 4),
+            "accuracy as recorded": round(float((after.argmax(1) == labels)[: self.recorded].mean()), 4),
+            "calibration error before": round(calibration_error(labels, before), 4),
+            "calibration error": round(calibration_error(labels, after), 4),
+        }
 
     def temperature(self, network: AcousticNetwork) -> float:
         """The one with the lowest loss, to about 2 %."""
@@ -218,27 +219,23 @@ def _check(run: Run, judge: Judge) -> None:
 
 def write_weights(run: Run, judge: Judge, name: str, folder: Path) -> Path:
     """The best averaged weights as safetensors, and beside them what made them."""
-    folder.mkdir(parents=True, exist_ok=True)
     network = AcousticNetwork(run.network.architecture).to(run.device)
     network.load_state_dict(run.best)
     network.eval()
     path = folder / f"{name}.safetensors"
-    partial = path.with_suffix(".partial")
-    save_file({k: v.float().cpu().contiguous() for k, v in run.best.items() if v.dtype.is_floating_point}, partial)
-    os.replace(partial, path)
+    temperature = judge.temperature(network)
     card = {
         "name": f"deeplomatics-{name}",
         "sounds": list(SOUNDS),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "architecture": network.architecture.to_dict(),
-        "temperature": round(judge.temperature(network), 4),
+        "temperature": round(temperature, 4),
         "recipe": asdict(run.recipe),
         "steps_done": run.step,
         "chosen_step": run.best_step,
-        "val": {"loss": round(judge.loss(network), 4), "accuracy": round(judge.accuracy(network), 4)},
+        "val": judge.figures(network, temperature),
         "data": "Halmstad multi-sensor drone data set (CC0), audio, split train",
         "command": "deeplomatics train acoustic",
         "torch": torch.__version__,
     }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    running.write_weights(path, run.best, card)
     return path
