@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fusion.sensors.address import SourceAddress
     from fusion.sensors.camera.config import CameraConfig
-    from fusion.sensors.microphone_array.config import ArrayConfig
+    from fusion.sensors.microphone_array.config import ArrayConfig, SoundAddress
     from fusion.site import Site
     from models import types as model_types
     from service.demo import Demo
@@ -447,36 +447,56 @@ def _alone(device: Device) -> DetectorSettings:
 
 @app.command()
 def listen(
-    audio: Annotated[Path, typer.Argument(help="Recording: wav, flac, any number of channels.")],
+    audio: Annotated[str, typer.Argument(help="Recording (wav, flac…), or a live array: URL or number of a device.")],
     array: Annotated[
         Path | None, typer.Option("--array", help="Places of the microphones (array.yaml): tells directions too.")
     ] = None,
     output: OutputFile = None,
     device: DeviceOption = Device.AUTO,
 ) -> None:
-    """A recording of sound to what is heard and, with an array of four or more microphones, where from.
+    """Sound to what is heard and, with an array of four or more microphones, where from; live until interrupted.
 
     Example: deeplomatics listen flight.flac --array array.yaml --output heard.jsonl
+    Example: deeplomatics listen "tcp://array.local:5000?rate=48000&format=s16le" --array array.yaml
     """
-    for path in (audio, array):
-        if path is not None and not path.is_file():
-            raise CallError(f"there is no file {path}: check the name")
+    if array is not None and not array.is_file():
+        raise CallError(f"there is no file {array}: check the name")
+    source = _sound_source(audio)
     from functools import partial
 
     from models.acoustic_infer import load_recogniser
+    from service.clock import SystemClock
     from service.listen import listen as run
     from service.listen import read_array
+    from service.listen_live import listen_live
     from service.partial import STANDARD_OUTPUT
     from service.progress import shown
     from service.track import RequestError
 
     recogniser = partial(load_recogniser, device=device.value)
     try:
-        places = None if array is None else read_array(array)
+        places = None if array is None else read_array(array, audio if source.live else None)
         with shown() as progress:
-            run(audio, places, output or STANDARD_OUTPUT, recogniser, progress, _warn)
+            if not source.live:
+                run(Path(audio), places, output or STANDARD_OUTPUT, recogniser, progress, _warn)
+            elif places is None:
+                raise CallError("a live source needs --array: the places of its microphones")
+            else:
+                listen_live(places, output or STANDARD_OUTPUT, recogniser, progress, _warn, SystemClock())
     except RequestError as error:
         raise CallError(str(error)) from None
+
+
+def _sound_source(text: str) -> SoundAddress:
+    from fusion.sensors.microphone_array.config import SoundAddress
+
+    try:
+        source = SoundAddress(text)
+    except ValueError as error:
+        raise CallError(f"the source cannot be used: {error}") from None
+    if source.kind == "path" and not Path(text).is_file():
+        raise CallError(f"there is no file {text}: check the name")
+    return source
 
 
 def _warn(sentence: str) -> None:

@@ -49,8 +49,11 @@ class Estimate(NamedTuple):
     directions: tuple[Direction, ...]
 
 
-def read_array(path: Path) -> ArrayConfig:
+def read_array(path: Path, source: str | None = None) -> ArrayConfig:
     """The array that a YAML file describes.
+
+    Args:
+        source: where it is heard, in place of what the file says.
 
     Raises:
         RequestError: with what is wrong and the mend.
@@ -63,11 +66,12 @@ def read_array(path: Path) -> ArrayConfig:
     if not isinstance(data, dict):
         raise RequestError(f"{path} describes no array: write `microphones: [[east, north, up], …]` in metres")
     try:
-        return ArrayConfig.model_validate(data)
+        return ArrayConfig.model_validate(data if source is None else data | {"source": source})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{path}, {place}: {first['msg'].removeprefix('Value error, ').lower()}") from None
+        place = ".".join(str(part) for part in first["loc"]) or "source"
+        message = first["msg"].removeprefix("Value error, ")
+        raise RequestError(f"{path}, {place}: {message[:1].lower()}{message[1:]}") from None
 
 
 def listen(

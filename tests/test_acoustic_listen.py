@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import pytest
 import soundfile
 import torch
 from test_acoustic_directions import AIR, drone, eight_microphones
+from test_hearing_sources import TcpArray
 
 from fusion.geometry import FloatArray, angles_to_direction
 from models.acoustic_infer import Recogniser
 from models.acoustic_network import SOUNDS, AcousticNetwork
 from service import cli
+from service.clock import SystemClock
 from service.listen import listen, read_array
+from service.listen_live import listen_live
 from service.track import Progress
 from simulation.sound_field import at_snr, field
 
@@ -180,3 +185,39 @@ def test_a_wrong_array_is_a_wrong_call(call: Call, tmp_path: Path, samples: Floa
 def test_a_missing_file_is_a_wrong_call(call: Call, tmp_path: Path) -> None:
     status, _, error = call("listen", tmp_path / "nothing.wav")
     assert (status, "there is no file" in error) == (2, True)
+
+
+# -- live --------------------------------------------------------------------------------------------------------------
+
+
+class Enough(Progress):
+    """Somebody presses Ctrl-C after five estimates."""
+
+    def step(self) -> None:
+        super().step()
+        if self.frames == 5:
+            raise KeyboardInterrupt
+
+
+def test_a_live_array_is_heard_until_interrupted(tmp_path: Path, array: Path) -> None:
+    output = tmp_path / "heard.jsonl"
+    began_s = time.time()
+    with closing(TcpArray()) as sender:
+        listen_live(read_array(array, sender.url), output, untrained, Enough(), lambda _: None, SystemClock())
+    head, *rest = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (head["type"], head["channels"], head["sample_rate_hz"]) == ("header", 8, 16_000)
+    assert began_s < head["t0"] < time.time()
+    assert [line["time"] for line in rest] == pytest.approx(0.1 * np.arange(5), abs=0.05)  # the clock is being learned
+
+
+def test_a_live_source_that_cannot_be_heard_is_one_sentence(call: Call, tmp_path: Path, array: Path) -> None:
+    cases = [
+        ("tcp://127.0.0.1:1?rate=16000", array, 1, "the host refuses the connection"),
+        ("tcp://127.0.0.1:1?rate=16000", None, 2, "a live source needs --array"),
+        ("tcp://127.0.0.1:1", array, 2, "does not say what its samples are"),
+        ("ftp://127.0.0.1/x", array, 2, "a stream is one of rtsp://"),
+    ]
+    for source, geometry, wanted, words in cases:
+        status, _, error = call("listen", source, *(["--array", geometry] if geometry else []))
+        (line,) = error.splitlines()
+        assert (status, words in line) == (wanted, True), line

@@ -22,7 +22,7 @@ from fusion.engine import FusionEngine
 from fusion.geometry import FloatArray, angles_to_direction, wrap_angle
 from fusion.sensors.microphone_array.ambience import NoiseFloor, Surroundings
 from fusion.sensors.microphone_array.config import ArrayConfig
-from fusion.sensors.microphone_array.fixed import BANDS, SURE_S, FixedEmitters
+from fusion.sensors.microphone_array.fixed import BANDS, SURE_S, FixedEmitters, tones_from
 from fusion.sensors.microphone_array.simulate import heard as simulated
 from fusion.sensors.microphone_array.source import Block
 from fusion.sensors.microphone_array.survey import Survey, survey
@@ -170,6 +170,26 @@ def test_what_moves_or_is_recognised_as_flying_is_never_fixed() -> None:
         moving.step([(towards(0.1 * look), tones(10))], False)
         flying.step([(towards(30.0), tones(10))], True)
     assert moving.emitters == flying.emitters == ()
+
+
+def test_tones_are_those_from_the_direction_asked_for() -> None:
+    """Two rotors at once: each direction has the harmonics of its own."""
+    window = 2048
+    frequency = np.arange(window // 2 + 1) * (RATE / window)
+    rotors = {20.0: rotor_at(20.0, 10.0, 1), 140.0: rotor_at(140.0, 10.0, 2)}
+    sound = field(list(rotors.values()), PLACES, np.arange(window) / RATE, AIR)
+    spectra = np.fft.rfft(sound * np.hanning(window))
+    for azimuth, rotor in rotors.items():
+        there = angles_to_direction(math.radians(azimuth), math.radians(10.0))
+        found = np.flatnonzero(tones_from(spectra, frequency, PLACES / AIR.speed_mps, there))
+        own = {bands_of(float(rotor.frequency_hz(np.zeros(1))[0]) * order) for order in range(1, 17)}
+        high = found[found > bands_of(600.0)]  # shorter than the array is wide
+        assert len(high) > 4
+        assert np.mean([band in own for band in high]) > 0.7
+
+
+def bands_of(hz: float) -> int:
+    return math.floor(12 * math.log2(hz / 100.0))
 
 
 # -- the ear -----------------------------------------------------------------------------------------------------------

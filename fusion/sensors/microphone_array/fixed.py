@@ -19,6 +19,7 @@ from fusion.geometry import FloatArray
 
 LOWEST_HZ, BANDS_PER_OCTAVE, BANDS = 100.0, 12, 64  # to 4 kHz
 _TONE = 10.0  # a tone's power over that of the frequencies around it
+_FROM_THERE = 0.7  # of a frequency's power, at the least
 _AROUND = 33  # of them
 
 SURE_S = 120.0
@@ -42,7 +43,8 @@ class Emitter:
 def tones_from(
     spectra: NDArray[np.complex128], frequency: FloatArray, delays_s: FloatArray, towards: FloatArray
 ) -> Tones:
-    """Bands `[BANDS]` with a tone in the sum of microphones turned towards a direction (delay and sum).
+    """Bands `[BANDS]` with a tone in the sum of microphones turned towards a direction (delay and sum). Waves much
+    longer than the array seem to come from everywhere.
 
     Args:
         spectra: `[M, K]` at `frequency` `[K]`, Hz.
@@ -52,7 +54,10 @@ def tones_from(
     turned = np.exp(-2j * np.pi * frequency * (delays_s @ towards)[:, None])
     power = np.square(np.abs((spectra * turned).sum(axis=0)))
     around = ndimage.median_filter(power, _AROUND)
-    stands_out = (power > _TONE * around) & (power >= ndimage.maximum_filter1d(power, 3))
+    whole = len(spectra) * np.square(np.abs(spectra)).sum(axis=0)  # what the sum could be, were it all from there
+    stands_out = (
+        (power > _TONE * around) & (power > _FROM_THERE * whole) & (power >= ndimage.maximum_filter1d(power, 3))
+    )
     band = np.floor(BANDS_PER_OCTAVE * np.log2(np.maximum(frequency, 1.0) / LOWEST_HZ)).astype(int)
     tones = np.zeros(BANDS, bool)
     tones[band[stands_out & (band >= 0) & (band < BANDS)]] = True
