@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from fusion.types import NS, Identity, Track
@@ -38,6 +38,12 @@ class ZoneArea:
     floor_m: float = -math.inf
     ceiling_m: float = math.inf
     critical: bool = False
+    #: West, south, east, north.
+    bounds_m: tuple[float, float, float, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        easts, norths = zip(*self.corners_m, strict=True)
+        object.__setattr__(self, "bounds_m", (min(easts), min(norths), max(easts), max(norths)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +169,13 @@ class AlertFold:
         if max(range(len(CLASSES)), key=track.class_probabilities.__getitem__) == _BIRD:
             return
         for zone in self._zones.values():
+            entry = (AlertKind.ENTER, track.track_id, zone.zone_id)
+            approach = (AlertKind.APPROACH, track.track_id, zone.zone_id)
+            if _is_far(zone, track, self._settings) and not (entry in self._running or approach in self._running):
+                continue
             inside = _probability_inside(zone, seen)
-            yield (AlertKind.ENTER, track.track_id, zone.zone_id), _entry(zone, track, inside, self._settings)
-            yield (AlertKind.APPROACH, track.track_id, zone.zone_id), _approach(zone, seen, inside, self._settings)
+            yield entry, _entry(zone, track, inside, self._settings)
+            yield approach, _approach(zone, seen, inside, self._settings)
 
     # --- hysteresis ---------------------------------------------------------------------------------------------------
 
@@ -227,6 +237,16 @@ def _conflict(track: Track, settings: AlertSettings) -> _Finding:
     reason = track.evidence[0] if track.evidence else "its claim and what is seen do not agree"
     text = f"{track.track_id}: {reason}"
     return _Finding(conflicting, conflicting, 1.0 - track.identity_score, text, settle_s=settings.settle_s)
+
+
+def _is_far(zone: ZoneArea, track: Track, settings: AlertSettings) -> bool:
+    """Too far off to be inside now or soon; spares looking at every side of every zone for every track."""
+    east, north, _, ve, vn, _ = track.mean
+    reach_m = 4.0 * math.sqrt(track.covariance[0] + track.covariance[7]) + math.hypot(ve, vn) * settings.ahead_end_s
+    west, south, away_east, away_north = zone.bounds_m
+    beyond_east = max(west - east, east - away_east, 0.0)
+    beyond_north = max(south - north, north - away_north, 0.0)
+    return math.hypot(beyond_east, beyond_north) > reach_m
 
 
 def _entry(zone: ZoneArea, track: Track, inside: float, settings: AlertSettings) -> _Finding:

@@ -3,7 +3,7 @@
 /                         the console (service/web)
 /docs, /openapi.json      this interface, described; works without internet
 /healthz /readyz /metrics for whoever keeps the service running
-/api/v1/…                 service.rest
+/api/v1/…                 service.rest, and measurements (service.intake), zones, alerts, plan, sound
 /api/v1/ws                service.hub
 /api/v1/ws/video          service.video
 """
@@ -14,6 +14,7 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,12 +29,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import alerts, intake, plan, problems, schemas, zones
+from service import alerts, flights, intake, plan, problems, schemas, zones
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
 from service.hearing import Hearings
 from service.hub import TOPICS, Hub, HubSettings, Topic
+from service.journal import Journal
 from service.live import LiveState
 from service.local_names import LOOPBACK_NAMES, LocalNames
 from service.metrics import Metrics, Owners
@@ -46,6 +48,7 @@ from service.store import Filter, Store
 from service.types import SensorState
 from service.video import Video, VideoSettings, Window
 from service.world import World, lag_ns
+from service.worlds import WorldDispatch, Worlds
 from service.zones import Zones
 
 MAX_BODY_BYTES = 1 << 20
@@ -97,6 +100,9 @@ class Site(Protocol):
     @property
     def hearings(self) -> Hearings: ...
 
+    @property
+    def journal(self) -> Journal | None: ...
+
 
 def create_app(
     site: Site,
@@ -116,6 +122,7 @@ def create_app(
     thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
     video = Video(site.live, thresholds, video_settings or VideoSettings())
     sounds = Sounds(site.settings.arrays, site.hearings)
+    worlds = Worlds(site.clock, partial(create_app, web=web))
     rest = Rest(site, site.settings.cameras, board, video, sounds)
     hub = Hub(board, rest.describe, rest.all_sensors, hub_settings or HubSettings())
     metrics = Metrics(site.clock.now_ns, Owners(site.live, site.bus, site.store, hub, video, site.world))
@@ -126,6 +133,7 @@ def create_app(
         yield
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        await worlds.close_all()
 
     app = FastAPI(
         title="Deeplomatics",
@@ -139,6 +147,7 @@ def create_app(
     problems.install(app)
     app.add_middleware(LocalNames, names=LOOPBACK_NAMES | {site.settings.host})
     app.add_middleware(Front, metrics=metrics, clock=site.clock)
+    app.add_middleware(WorldDispatch, worlds=worlds)
     app.router.routes.insert(0, LiveTracksRoute(board))
     app.include_router(rest.router())
     app.include_router(sounds.router())
@@ -146,6 +155,8 @@ def create_app(
     app.include_router(plan.router(site.settings.site_name, site.world.site if site.world else None))
     app.include_router(zones.router(site.zones))
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
+    recording = site.settings.recording
+    app.include_router(flights.router(recording.folder if recording else None, site.journal, worlds))
     app.include_router(_operations(site, metrics))
     app.include_router(_sockets(site.live, hub, video))
     serve_documentation(app)
