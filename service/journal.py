@@ -237,6 +237,7 @@ class Journal:
         self._part: Part | None = None
         self._parts = about.part
         self._due_ns = dict.fromkeys(("flush", "sync", "retry", "retire"), 0)
+        self._split = threading.Event()
         self._ids = _FirstIds(about)
         self._holding: dict[str, Envelope] = {}  # what was said once and holds on
         self._drawn: set[str] = set()  # cameras whose last annotations were not empty
@@ -248,6 +249,10 @@ class Journal:
         """The file being written, if one is."""
         part = self._part
         return part.path if part is not None else None
+
+    def split(self) -> None:
+        """End the file that is being written; the next message begins another."""
+        self._split.set()
 
     def follow(self, subscription: Subscription) -> None:
         """Record all that the subscription brings, until it is closed."""
@@ -294,6 +299,7 @@ class Journal:
                 continue
             self._record(part, envelope)
             if self._is_over(part, envelope.received_ns):
+                self._split.clear()
                 self._end()
 
     def _tend(self) -> None:
@@ -345,7 +351,11 @@ class Journal:
 
     def _is_over(self, part: Part, now_ns: int) -> bool:
         lasted_ns = now_ns - part.started_ns
-        return part.size_bytes > self.settings.part_gb * GB or lasted_ns > self.settings.part_minutes * 60 * SECOND_NS
+        return (
+            self._split.is_set()
+            or part.size_bytes > self.settings.part_gb * GB
+            or lasted_ns > self.settings.part_minutes * 60 * SECOND_NS
+        )
 
     def _end(self) -> None:
         part, self._part = self._part, None

@@ -17,6 +17,7 @@ from service.api import server
 from service.bus import Bus, Full
 from service.clock import SystemClock
 from service.hearing import Hearings
+from service.journal import Journal
 from service.live import LiveState
 from service.settings import Settings
 from service.store import Store
@@ -46,6 +47,7 @@ class LiveSite:
         self.zones = Zones(self.store, self.bus, None)
         self.world: World | None = None
         self.detectors = Thresholds()
+        self.journal: Journal | None = None
         self.hearings = Hearings()
 
     def play(self, message: CameraUpdate | TracksEnded | SensorHealth) -> None:

