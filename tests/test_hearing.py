@@ -125,7 +125,7 @@ def test_wind_is_told_from_noise_and_from_a_drone() -> None:
     assert ambiences(wind + 0.001 * still)[-1][1]
     assert not any(windy for _, windy in ambiences(still))
     assert not any(windy for _, windy in ambiences(1e-3 * wind))  # as soft as the microphones' own noise
-    assert not any(windy for _, windy in ambiences(sound_of(rotor_at(40.0, 20.0), 4.0)))
+    assert not any(windy for _, windy in ambiences(sound_of(rotor_at(40.0, 20.0), 3.0)))
     level, _ = ambiences(still)[-1]
     assert level == pytest.approx(-40.0, abs=0.3)
 
@@ -134,7 +134,7 @@ def test_in_wind_an_array_is_masked_and_with_a_drone_in_it_is_not() -> None:
     generator = np.random.default_rng(6)
     alone = LOUD * wind_noise(generator, 8, 4 * RATE, RATE)
     assert looks_at(alone + 1e-4 * generator.standard_normal(alone.shape))[-1].masked
-    assert not looks_at(sound_of(rotor_at(40.0, 20.0), 4.0, wind=1.0))[-1].masked
+    assert not looks_at(sound_of(rotor_at(40.0, 20.0), 3.0, wind=1.0))[-1].masked
 
 
 # -- fixed emitters ----------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def fused(scans: Sequence[Scan]) -> list[Track]:
 
 @pytest.fixture(scope="module")
 def three() -> list[Scan]:
-    return heard_by(tuple(STANDS), 4.0)
+    return heard_by(tuple(STANDS), 3.0)
 
 
 def truth(time_ns: int) -> FloatArray:
