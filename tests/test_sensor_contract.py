@@ -67,12 +67,14 @@ def predicted(scan: Scan, state: FloatArray) -> Prediction:
     return predict(scan.space, state, scan.pose, scan.camera, propagation_mps=wave)
 
 
-def whitened(scan: Scan, state: FloatArray) -> FloatArray:
+def standardised(scan: Scan, state: FloatArray) -> FloatArray:
     """What was reported less what is so, in its own standard deviations."""
     (report,) = scan.measurements
     d = DIMENSION[scan.space]
     gap = residual(scan.space, np.array(report.z), predicted(scan, state).z)
-    return np.linalg.solve(np.linalg.cholesky(np.array(report.covariance).reshape(d, d)), gap)
+    low = np.linalg.cholesky(np.array(report.covariance).reshape(d, d))
+    whitened: FloatArray = np.linalg.solve(low, gap)
+    return whitened
 
 
 def test_every_folder_is_a_kind_that_a_site_file_may_name() -> None:
@@ -85,7 +87,7 @@ def test_every_folder_is_a_kind_that_a_site_file_may_name() -> None:
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_reports_are_unbiased_and_as_uncertain_as_they_say(kind: str) -> None:
     seen = [(state, scans_of(kind, state, seed)) for seed, state in enumerate(STATES)]
-    gaps = np.array([whitened(scan, state) for state, scans in seen for scan in scans])
+    gaps = np.array([standardised(scan, state) for state, scans in seen for scan in scans])
     count, d = gaps.shape
     assert count >= DRAWS  # seen at all
     assert np.abs(gaps.mean(axis=0)).max() * math.sqrt(count) < 4.5
