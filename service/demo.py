@@ -17,6 +17,7 @@ from fusion.reports import Refused, read_report
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
 from fusion.site import Site
+from fusion.types import NS
 from models.types import Frame
 from service import problems
 from service.bus import Bus
@@ -85,6 +86,8 @@ class Demo:
         """The application tells the truth too; and while it lasts, what the Remote ID receivers hear comes in as scans,
         like that of any other sensor."""
         app.include_router(self.router())
+        for report in self._world.heard(self._world.epoch_ns - 1, self._world.epoch_ns + NS)[:1]:
+            read_report(report, 0, self.site)  # loads what reads such reports, so that the first one is not late
         stopping = threading.Event()
         thread = threading.Thread(target=self._broadcast, args=(bus, stopping), name="remote-id", daemon=True)
         thread.start()
@@ -95,7 +98,7 @@ class Demo:
             thread.join()
 
     def _broadcast(self, bus: Bus, stopping: threading.Event) -> None:
-        heard_ns, number = self._world.epoch_ns, 0
+        heard_ns, number = self._clock.now_ns(), 0
         while not self._clock.wait(stopping, LISTEN_S):
             now_ns = self._clock.now_ns()
             for report in self._world.heard(heard_ns, now_ns):

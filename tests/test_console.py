@@ -1,19 +1,24 @@
-"""The console in a real browser on a real service: the demo site with `seeing` in place of the trained detector."""
+"""The console in a real browser on a real service: cameras that only see, with `seeing` in place of the trained
+detector, and a site that locates, with what its sensors report posted from here."""
 
 from __future__ import annotations
 
 import fcntl
 import importlib.util
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -21,14 +26,32 @@ from playwright.sync_api import Browser, Page, sync_playwright
 WEB = Path(__file__).parent.parent / "service" / "web"
 WAIT_MS = 60_000  # a busy machine is not a broken console
 DRONE, CHOSEN = (245, 165, 36), (255, 255, 255)  # --drone and --chosen of styles/tokens.css
+HELICOPTER = (216, 134, 184)
 
+#: Cameras of a simulated site that are not told where they stand.
 COMMAND = """
 import sys; sys.path.insert(0, sys.argv.pop(1))
 import seeing
 from service import cli, detection
 seeing.watch()
 detection.load = lambda band, settings: seeing.Seeing()
+serve = cli._serve
+cli._serve = lambda settings, site, demo: serve(settings, None, demo)
 cli.main()
+"""
+SCENARIO = "airport-approach"
+
+SITE = """
+site: {name: Posted field, origin: {latitude: 47.4, longitude: 8.5, altitude: 400}}
+sensors:
+  - {id: radar, kind: external, position: {enu: [0, 0, 5]}}
+  - {id: ears, kind: external, position: {enu: [-100, 0, 2]}}
+  - {id: remote-id, kind: remote_id, position: {enu: [0, -10, 5]}}
+zones:
+  - name: Hangar
+    kind: exclusion
+    polygon: [[47.4008, 8.4992], [47.4008, 8.5008], [47.4018, 8.5008], [47.4018, 8.4992]]
+fusion: {lag: 3}
 """
 
 #: How many pixels of exactly this colour the camera's canvas has.
@@ -41,6 +64,21 @@ COUNT = """([sensor, red, green, blue]) => {
   return count;
 }"""
 
+
+#: CSS pixels of the middle of a 3 by 3 field of exactly this colour on the map; null when there is none.
+FIND_ON_MAP = """([red, green, blue]) => {
+  const canvas = document.querySelector("canvas.chart");
+  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const is = (x, y) => {
+    const at = 4 * (y * width + x);
+    return data[at] === red && data[at + 1] === green && data[at + 2] === blue;
+  };
+  const { left, top } = canvas.getBoundingClientRect();
+  for (let y = 1; y < height - 1; y++)
+    for (let x = 1; x < width - 1; x++)
+      if ([-1, 0, 1].every((dx) => [-1, 0, 1].every((dy) => is(x + dx, y + dy)))) return [left + x, top + y];
+  return null;
+}"""
 
 #: Targets are small and move: a click on every tenth pixel finds one of them.
 CLICK_EVERYWHERE = """sensor => {
@@ -80,9 +118,14 @@ def free_port() -> int:
 
 @contextmanager
 def service(port: int, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo site on `port`, once it listens."""
-    arguments = [str(Path(__file__).parent), "demo", "--port", str(port), "--data", str(folder)]
-    command = [sys.executable, "-c", COMMAND, *arguments]
+    """Two cameras on `port`, once it listens."""
+    arguments = ["demo", "--scenario", SCENARIO, "--port", str(port), "--data", str(folder)]
+    with started([sys.executable, "-c", COMMAND, str(Path(__file__).parent), *arguments]) as process:
+        yield process
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
@@ -105,6 +148,55 @@ def address(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     port = free_port()
     with service(port, tmp_path_factory.mktemp("console")):
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def posted(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A site that locates. While it lasts, its sensors report a drone in the hangar zone, a liar, and a helicopter that
+    is only heard."""
+    folder, port = tmp_path_factory.mktemp("posted"), free_port()
+    site, address = folder / "site.yaml", f"http://127.0.0.1:{port}"
+    site.write_text(SITE, encoding="utf-8")
+    main = "from service import cli; cli.main()"
+    command = [sys.executable, "-c", main, "serve", "--config", str(site), "--port", str(port)]
+    with started([*command, "--data", str(folder)]):
+        stop = threading.Event()
+        reporter = threading.Thread(target=report, args=(address, stop))
+        reporter.start()
+        yield address
+        stop.set()
+        reporter.join()
+
+
+def report(address: str, stop: threading.Event) -> None:
+    """Post what the sensors see, five times a second."""
+    began = time.time()
+    while not stop.wait(0.2):
+        now = time.time()
+        body = json.dumps(list(reports(now, now - began))).encode()
+        headers = {"Content-Type": "application/json"}
+        urlopen(Request(f"{address}/api/v1/measurements", body, headers), timeout=30.0).close()
+
+
+def reports(now: float, age: float) -> Iterator[dict[str, object]]:
+    """The liar is where it says for five seconds; then its claim goes away eastwards."""
+    common = {"time": now, "kind": "position", "sigma_horizontal": 2.0, "sigma_vertical": 3.0, "score": 0.9}
+    for east, north in ((10.0, 150.0), (60.0 - age % 100.0 / 5.0, 60.0)):
+        yield common | {"sensor_id": "radar", "class": "drone", "enu": [east, north, 40.0]}
+    lie = min(300.0, max(0.0, age - 5.0) * 40.0)
+    place = [60.0 - age % 100.0 / 5.0 + lie, 60.0, 40.0]
+    yield common | {"sensor_id": "remote-id", "class": "drone", "enu": place, "id": "LIAR-1"}
+    yield {
+        "time": now,
+        "sensor_id": "ears",
+        "kind": "bearing",
+        "azimuth": 320.0,
+        "elevation": 10.0,
+        "sigma_azimuth": 1.0,
+        "sigma_elevation": 1.0,
+        "class": "helicopter",
+        "score": 0.9,
+    }
 
 
 Open = Callable[[str, int, int], Page]
@@ -212,6 +304,70 @@ def test_filters_themes_and_languages(open_page: Open, address: str, artifacts: 
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     page.screenshot(path=artifacts / "console-1280-help.png")
+
+
+@pytest.mark.browser
+def test_a_site_that_locates_shows_map_threats_and_alerts_that_agree(
+    open_page: Open, posted: str, artifacts: Path
+) -> None:
+    page = open_page(posted, 1440, 900)
+    rows = page.get_by_role("listbox", name="Tracks").get_by_role("option")
+    rows.filter(has_text="is in Hangar").wait_for()
+    rows.filter(has_text="Helicopter").wait_for()
+    liar = rows.filter(has_text="LIAR-1 claims to be").first
+    liar.wait_for()
+    assert "Conflict" in liar.inner_text()
+    assert "High threat" in rows.first.inner_text()
+
+    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
+    x, y = page.evaluate(FIND_ON_MAP, DRONE)
+    page.mouse.click(x, y)
+    chosen = page.locator('[role="option"][aria-selected="true"]')
+    chosen.wait_for()
+    name = chosen.get_attribute("data-track") or ""
+    assert name in page.get_by_role("region", name="Target").inner_text()
+    page.screenshot(path=artifacts / "console-1440-map.png")
+
+    rows.filter(has_text="Helicopter").click()
+    page.get_by_role("region", name="Target").get_by_text("direction only").wait_for()
+    page.keyboard.press("Escape")
+    assert page.evaluate(FIND_ON_MAP, HELICOPTER) is None, "where only a direction is known there is never a point"
+
+    alarms = page.get_by_role("region", name="Alerts")
+    alarms.get_by_role("textbox", name="Your name").fill("Meier")
+    page.locator("canvas.chart").click(position={"x": 5, "y": 5})
+    alarms.get_by_role("button", name="Acknowledge").first.wait_for()
+    page.keyboard.press("a")
+    alarms.get_by_text("acknowledged by Meier").first.wait_for()
+    with urlopen(f"{posted}/api/v1/alerts?acknowledged=true", timeout=30.0) as answer:
+        assert json.load(answer)["alerts"][0]["acknowledged_by"] == "Meier"
+
+
+@pytest.mark.browser
+def test_the_map_moves_under_the_wheel_and_comes_back(open_page: Open, posted: str) -> None:
+    page = open_page(posted, 1280, 720)
+    page.locator("canvas.chart").wait_for()
+    page.locator("[data-track]").first.wait_for()
+    page.get_by_role("listbox", name="Tracks").get_by_role("option").filter(has_text="Drone").first.wait_for()
+    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
+    box = page.locator("canvas.chart").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] - 8)
+    page.mouse.wheel(0, -4000)  # far into an empty corner
+    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) === null", arg=DRONE)
+    page.keyboard.press("m")
+    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
+
+
+@pytest.mark.browser
+def test_a_phone_has_the_map_too_without_scrolling_sideways(open_page: Open, posted: str, artifacts: Path) -> None:
+    page = open_page(posted, 390, 844)
+    for tab, content in (("Map", "canvas.chart"), ("Tracks", "[data-track]"), ("Map", ".alert")):
+        page.get_by_role("button", name=tab, exact=True).click()
+        page.locator(content).first.wait_for()
+        page.screenshot(path=artifacts / f"console-390-located-{tab.lower()}.png")
+        assert page.evaluate("document.querySelector('main').scrollWidth") <= 390
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.browser

@@ -39,7 +39,7 @@ export interface Chart {
   readonly camera: string | undefined;
 }
 
-const headingS = 5;
+const headingS = 3;
 const signPx = 15;
 /** An ellipse with a half axis beyond this, and much longer than wide, is told as an area, never as a point. */
 const pointM = 60;
@@ -66,7 +66,7 @@ export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view
   context.fillRect(0, 0, view.width, view.height);
   const taken: Rectangle[] = furniture(view);
   paintRings(context, view, look);
-  for (const zone of chart.zones) paintZone(context, zone, view, look);
+  for (const zone of chart.zones) paintZone(context, zone, view, look, taken);
   for (const sensor of chart.sensors) paintField(context, sensor, chart, view, look);
   for (const sensor of chart.sensors) paintSensor(context, sensor, chart, view, look, taken);
   for (const each of chart.truth) paintTruth(context, each, view, look);
@@ -76,6 +76,8 @@ export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view
   for (const each of rising) paintMark(context, each, chart, view, look);
   for (const each of rising) if (!areaOf(each.track, chart.sensors)) taken.push(markBox(each.track, view));
   for (const each of rising.reverse()) paintLabel(context, each, chart, view, look, taken);
+  const away = chart.tracks.find((each) => isChosen(each, chart));
+  if (away) paintAway(context, away, view, look);
   paintScale(context, view, look);
   paintNorth(context, view, look);
 }
@@ -123,7 +125,7 @@ function paintRings(context: CanvasRenderingContext2D, view: ChartView, look: Lo
 }
 
 /** An exclusion zone: hatched, solid border. An alert zone: dashed border. */
-function paintZone(context: CanvasRenderingContext2D, zone: ZoneArea, view: ChartView, look: Look): void {
+function paintZone(context: CanvasRenderingContext2D, zone: ZoneArea, view: ChartView, look: Look, taken: Rectangle[]): void {
   const path = new Path2D();
   for (const [east, north] of zone.corners) path.lineTo(xOf(view, east), yOf(view, north));
   path.closePath();
@@ -139,7 +141,9 @@ function paintZone(context: CanvasRenderingContext2D, zone: ZoneArea, view: Char
   context.textAlign = "left";
   context.textBaseline = "bottom";
   context.fillStyle = colour;
-  context.fillText(zone.name, xOf(view, east) + 2 * view.dpr, yOf(view, north) - 3 * view.dpr);
+  const [x, y, height] = [xOf(view, east) + 2 * view.dpr, yOf(view, north) - 3 * view.dpr, 14 * view.dpr];
+  context.fillText(zone.name, x, y);
+  taken.push({ x, y: y - height, width: context.measureText(zone.name).width, height });
 }
 
 function hatch(context: CanvasRenderingContext2D, path: Path2D, zone: ZoneArea, view: ChartView, colour: string): void {
@@ -176,7 +180,7 @@ function paintField(context: CanvasRenderingContext2D, sensor: PlacedSensor, cha
   field.closePath();
   const fade = context.createRadialGradient(x, y, 0, x, y, Math.max(radius, 1));
   fade.addColorStop(0, look.chart.field);
-  fade.addColorStop(1, "transparent");
+  fade.addColorStop(1, `${look.chart.field}00`); // the same colour: "transparent" is black
   const chosen = chart.camera === sensor.id;
   context.globalAlpha = chart.silent.has(sensor.id) ? 0.15 : chosen ? 0.55 : 0.3;
   context.fillStyle = fade;
@@ -446,6 +450,24 @@ function paintLeader(context: CanvasRenderingContext2D, named: Rectangle, place:
 
 function font(context: CanvasRenderingContext2D, view: ChartView, look: Look, size: number, weight: number): void {
   context.font = `${weight} ${size * view.dpr}px ${look.font}`;
+}
+
+/** At the border, an arrow towards the chosen target when it is out of sight. */
+function paintAway(context: CanvasRenderingContext2D, { track }: ChartTrack, view: ChartView, look: Look): void {
+  const margin = 16 * view.dpr;
+  const [dx, dy] = [xOf(view, track.enu[0]) - view.width / 2, yOf(view, track.enu[1]) - view.height / 2];
+  const over = Math.max(Math.abs(dx) / (view.width / 2 - margin), Math.abs(dy) / (view.height / 2 - margin));
+  if (over <= 1) return;
+  context.save();
+  context.translate(view.width / 2 + dx / over, view.height / 2 + dy / over);
+  context.rotate(Math.atan2(dy, dx));
+  context.fillStyle = look.chart.chosen;
+  context.beginPath();
+  context.moveTo(margin * 0.7, 0);
+  context.lineTo(-margin * 0.4, -margin * 0.5);
+  context.lineTo(-margin * 0.4, margin * 0.5);
+  context.fill();
+  context.restore();
 }
 
 function paintScale(context: CanvasRenderingContext2D, view: ChartView, look: Look): void {

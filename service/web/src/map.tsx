@@ -6,7 +6,8 @@ import { type Chart, type ChartView, areaOf, eastOf, northOf, paintChart, pickTr
 import type { Enu } from "./ground";
 import { look } from "./look";
 import { type Ranked, rankedShown } from "./ranking";
-import { areas, plan, showTruth, truth } from "./site";
+import { areas, behind, plan, showTruth, truth } from "./site";
+import { duration } from "./clock";
 import { camera, select, selected, sensors } from "./state";
 import { type Strings, words } from "./strings";
 import { trailOf } from "./trails";
@@ -17,6 +18,8 @@ const [leastScale, mostScale] = [0.002, 60];
 /** Sensors, their fields and zones further out than this do not decide what is shown at first. */
 const fitFarthestM = 3000;
 const crowdedAt = 14;
+/** Kept free for the scale and the buttons, CSS pixels. */
+const footPx = 44;
 
 /** A name, and the height of what has a place; a bird in a crowd gets not even a name. */
 function labelOf({ track, threat }: Ranked, crowded: boolean, t: Strings): string {
@@ -68,8 +71,9 @@ function fitted(width: number, height: number, dpr: number): ChartView {
   const corners = [...cornersOf()];
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = Math.min(width / Math.max(right - left, 40), height / Math.max(high - low, 40)) * 0.84;
-  return { centre: [(left + right) / 2, (low + high) / 2], scale, width, height, dpr };
+  const foot = footPx * dpr;
+  const scale = Math.min(width / Math.max(right - left, 40), (height - foot) / Math.max(high - low, 40)) * 0.86;
+  return { centre: [(left + right) / 2, (low + high) / 2 - foot / 2 / scale], scale, width, height, dpr };
 }
 
 /** Keeps the canvas sharp and fresh, drawn once per screen frame at most. */
@@ -245,6 +249,11 @@ export function SiteMap() {
     <section class="map panel" aria-label={t.map}>
       <canvas ref={canvas} class="chart" role="img" aria-label={t.mapLabel(plan.value?.name ?? "", count)} />
       <h2 class="map-name">{plan.value?.name}</h2>
+      {behind.value > 0 && (
+        <p class="map-behind" role="status">
+          {t.tracksBehind(duration(behind.value))}
+        </p>
+      )}
       <div class="map-tools">
         <Button name={t.zoomIn} keys="]" path="M4 8H12M8 4V12" onClick={() => zoomMap(1.5)} />
         <Button name={t.zoomOut} keys="[" path="M4 8H12" onClick={() => zoomMap(1 / 1.5)} />

@@ -55,6 +55,18 @@ const isLocated = (track: ListedTrack): track is LocatedTrack => track.space ===
 /** Living and just lost tracks with a place. */
 export const worldTracks = computed<readonly LocatedTrack[]>(() => tracks.value.filter(isLocated));
 
+/** Tracks of the site may be this much older than pictures: the fusion waits for slow sensors. Then it is said. */
+const lagAllowedMs = 4000;
+
+/** How far the tracks of the site are behind its cameras, milliseconds; 0 while they keep up. */
+export const behind = computed<number>(() => {
+  const newest = (times: readonly string[]): number => times.reduce((last, time) => Math.max(last, Date.parse(time)), 0);
+  const world = newest(worldTracks.value.filter(({ endedAt }) => endedAt === undefined).map(({ time }) => time));
+  const pictures = newest(tracks.value.filter(({ space }) => space === "image").map(({ time }) => time));
+  const lag = pictures - world;
+  return world > 0 && lag > lagAllowedMs ? lag : 0;
+});
+
 async function get<Answer>(path: string): Promise<Answer | undefined> {
   try {
     const answer = await fetch(path, { cache: "no-store" });

@@ -131,6 +131,7 @@ function Found({ track }: { track: ListedTrack }) {
         {sensor && (
           <Picture key={sensor} sensor={sensor} label={t.cropLabel(name)} labels={false} view={viewOf(track, targetZoom.value)} />
         )}
+        {!sensor && <p class="crop-none">{t.noView}</p>}
         <div class="crop-title">
           <ClassMark name={track.class} />
           <strong>{name}</strong>

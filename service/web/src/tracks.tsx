@@ -27,6 +27,8 @@ import { classNames } from "./wire";
 const columns: readonly Column[] = ["class", "id", "sensor", "state", "score", "age"];
 const states: readonly ShownState[] = ["confirmed", "coasting", "tentative", "lost"];
 const ages = [0, 1, 5, 30];
+/** Nobody reads more; a page of hundreds of rows that change ten times a second is slow. */
+const mostRows = 100;
 
 export const rowId = (id: string): string => `track-${id}`;
 
@@ -193,6 +195,8 @@ function Nothing() {
 export function TrackList() {
   const t = words.value;
   const rows = listed.value;
+  const ranked = located.value ? rankedShown.value.filter(({ track }, index) => index < mostRows || track.id === selected.value) : [];
+  const unseen = located.value ? rankedShown.value.length - ranked.length : 0;
   const live = rows.filter((track) => track.endedAt === undefined).length;
   const chosen = rows.some((track) => track.id === selected.value) ? selected.value : undefined;
   return (
@@ -212,11 +216,14 @@ export function TrackList() {
         aria-label={t.tracks}
         aria-activedescendant={chosen === undefined ? undefined : rowId(chosen)}
       >
-        {located.value && rankedShown.value.map((ranked) => <ThreatRow key={ranked.track.id} ranked={ranked} />)}
+        {ranked.map((each) => (
+          <ThreatRow key={each.track.id} ranked={each} />
+        ))}
         {(located.value ? unplacedTracks.value : rows).map((track) => (
           <Row key={track.id} track={track} />
         ))}
       </ul>
+      {unseen > 0 && <p class="rows-more">{t.moreRows(unseen)}</p>}
       {rows.length === 0 && <Nothing />}
     </section>
   );
