@@ -73,8 +73,7 @@ def standardised(scan: Scan, state: FloatArray) -> FloatArray:
     d = DIMENSION[scan.space]
     gap = residual(scan.space, np.array(report.z), predicted(scan, state).z)
     low = np.linalg.cholesky(np.array(report.covariance).reshape(d, d))
-    whitened: FloatArray = np.linalg.solve(low, gap)
-    return whitened
+    return np.asarray(np.linalg.solve(low, gap), np.float64)
 
 
 def test_every_folder_is_a_kind_that_a_site_file_may_name() -> None:
