@@ -129,7 +129,7 @@ class FusionEngine:
     # --- claims ------------------------------------------------------------------------------------------------------
 
     def _hear_claims(self, scan: Scan) -> list[int]:
-        touched = []
+        heard: list[Claim] = []
         for report in scan.measurements:
             claim = self.claims.get(report.claimed_id or "")
             if claim is None:
@@ -140,19 +140,22 @@ class FusionEngine:
                 self.claims[claim.claimed_id] = claim
                 self.next_number += 1
             else:
-                elapsed_s = (scan.time_ns - claim.updated_ns) * 1e-9
-                identity.hear(claim, report, scan.sensor_id, scan.time_ns)
-                identity.compare(claim, self._sightings(), elapsed_s)
-            touched.append(claim.number if claim.attached is None else claim.attached)
-        return sorted(touched)
+                identity.hear(claim, report, scan.sensor_id, scan.time_ns, self._sightings())
+            heard.append(claim)
+        self._pair_claims()
+        return sorted({c.number if c.attached is None else c.attached for c in heard})
+
+    def _pair_claims(self) -> None:
+        present = [t.number for t in self.population.targets if t.status is not Status.TENTATIVE]
+        identity.pair(self.claims.values(), present)
 
     def _look_for_claimed(self, scan: Scan) -> None:
-        """Whether this sensor sees something where each claim says it is."""
+        """Whether this sensor sees something where each claim says it is, as far as that is open."""
         for claim in self.claims.values():
             identity.carry(claim, scan.time_ns)
-            inside = observation.covers(scan, claim.mean)
-            sighted = claim.attached is not None and claim.apart_since_ns is None
-            identity.look(claim, scan.sensor_id, scan.time_ns, inside, sighted)
+            if identity.is_worth_a_look(claim, scan.time_ns):
+                inside = all(observation.covers(scan, state) for state in identity.around(claim))
+                identity.look(claim, scan, inside, inside and identity.is_seen(claim, scan))
 
     def _sightings(self) -> list[Sighting]:
         return [
@@ -175,6 +178,8 @@ class FusionEngine:
                     ended.append(t)
         last = self._tracks(ended)
         self.population.without(gone)
+        if gone and self.claims:
+            self._pair_claims()
         silent = [name for name, claim in self.claims.items() if identity.is_silent(claim, now_ns)]
         for name in silent:
             del self.claims[name]
@@ -213,9 +218,10 @@ class FusionEngine:
         mine = [c for c in self.claims.values() if c.attached == target.number]
         if not mine:
             return None, Verdict(Identity.UNKNOWN, 0.5, ())
-        best = min(mine, key=lambda c: (c.distance2[target.number], c.claimed_id))
+        best = min(mine, key=lambda c: (c.likeness[target.number].distance2, c.claimed_id))
+        sharing = [c for c in mine if c is not best]
         sighting = Sighting(target.number, *self.population.collapsed(t))
-        return best, identity.judge(best, sighting, self.time_ns, self.settings.claim_s)
+        return best, identity.judge(best, sighting, self.time_ns, self.settings.claim_s, sharing)
 
     def _stands_alone(self, claim: Claim) -> bool:
         """A claim is shown by itself until it attaches, and again when what it attached to is seen elsewhere."""

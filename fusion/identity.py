@@ -1,28 +1,99 @@
 """Claims (Remote ID, ADS-B, MAVLink) beside sightings: who says who it is, and whether what is seen bears it out.
 
-A claim never moves a track: it may be a lie. Each claimed id is followed on its own and compared with the sighted
-tracks. It attaches to the one it agrees with; it conflicts when that one is seen elsewhere, or when sensors look where
-it claims to be and see nothing. A claim that is neither stands as a track marked as claim only.
+A claim never moves a track: it may be a lie. Each report of a claimed id is weighed against each sighted track: how
+much likelier is it if this is the body that speaks, with all the errors an honest one may have (the receiver's, a
+height that is metres off, a message that is late), than if it were anywhere else? The evidence is summed with a short
+memory, counted once a second at most, for such errors last. Claims and tracks are then paired one to one, and what does
+not fit is said: a body seen elsewhere, sensors that look there and see nothing, one id in two places, two ids on one
+body, a claim that moves as a track does but stays away from it. A claim that nothing speaks for or against stands as a
+track marked as claim only.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from fusion import linear, rows
+from fusion import association, linear, spaces
 from fusion.geometry import FloatArray
-from fusion.types import Identity, Measurement
+from fusion.types import NS, Identity, Measurement, Scan
 
-_AGREEMENT_MEMORY_S = 2.0
-_ATTACH_DISTANCE2, _DETACH_DISTANCE2 = 7.0, 25.0
 _CLAIM_ACCEL2 = 9.0
 _CLAIM_CALM_S = 20.0
-_LEAST_SIGMA2 = 1.0  # m²: reports round, and their errors last
 _START_SPEED2 = 400.0
 _SILENT_S = 10.0
+#: What honest reports may be off by, beside what they state: metres along each axis, seconds late.
+_HONEST_SIGMA_M = (3.0, 3.0, 10.0)
+_LATE_SIGMA_S, _TURN_RADPS = 1.5, 0.4
+#: Variances of a velocity, (m/s)²: what honest ones may be off by, and how much two drones' differ.
+_HONEST_SPEED2, _OTHER_SPEED2 = 4.0, 225.0
+#: Evidence, in nats: against a body anywhere in this volume, m³; bounds of one report and of the sum.
+_ELSEWHERE_M3 = 200.0 * 200.0 * 100.0
+_MOST_FOR, _MOST_AGAINST, _MOST_EVIDENCE = 3.0, 4.0, 6.0
+_AGREES, _DISAGREES = 2.0, -2.0
+_SURE_S = 3.0  # agreement that lasts so long is no chance meeting
+_MEMORY_S = 2.0  # of the squared distance that pairs claims with tracks
+_LOYALTY = 6.0  # of that distance: a pair is not changed for less
+_FEWEST_REPORTS = 3
+_PAIRED = 1e5  # more pairs before nearer ones
+#: One id in two places.
+_FASTEST_MPS = 80.0
+_PLACE_S, _PLACE_REPORTS = 6.0, 3
+_JUMP_S = 20.0
+#: A claim that moves as a track does, elsewhere.
+_ALIKE_S = 10.0
+_ALIKE_SHARE, _ALIKE_LEAST_M, _ALIKE_AWAY_M = 0.15, 10.0, 30.0
+#: Looks that see nothing where a claim says it is.
+_LOOK_S = 0.5
+_LONGEST_BETWEEN_LOOKS_S = 2.0
+_FRESH_S = 3.0
+_ABSENT = 3.0  # nats
+_SEEN_GATE = 12.0
+_TRUSTED_S = 30.0
+
+
+@dataclass(slots=True)
+class Likeness:
+    """How a claim fares beside one track.
+
+    Attributes:
+        evidence: nats for one body, with a short memory.
+        distance2: squared distance in standard deviations, averaged.
+        agrees_since_ns: when evidence for one body became clear; None once there is more against it.
+        gap_m: [3] mean of claim minus track; apart_m2 its variance, travelled_m2 that of the track's place [3].
+    """
+
+    since_ns: int
+    evidence: float
+    distance2: float
+    gap_m: list[float]
+    place_m: list[float]
+    apart_m2: float = 0.0
+    travelled_m2: float = 0.0
+    agrees_since_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Place:
+    """A second place from which an id is heard."""
+
+    z: list[float]
+    time_ns: int
+    since_ns: int
+    reports: int = 1
+
+
+@dataclass(slots=True)
+class Absence:
+    """A sensor that looks where the claim says it is and sees nothing: since when, until when, and evidence in nats."""
+
+    since_ns: int
+    last_ns: int
+    evidence: float
 
 
 @dataclass(slots=True)
@@ -38,11 +109,15 @@ class Claim:
     mean: FloatArray
     covariance: FloatArray
     reports: int = 1
-    distance2: dict[int, float] = field(default_factory=dict)
+    likeness: dict[int, Likeness] = field(default_factory=dict)
     attached: int | None = None
     apart_since_ns: int | None = None
-    empty_since_ns: dict[str, int] = field(default_factory=dict)
-    empty_last_ns: dict[str, int] = field(default_factory=dict)
+    agreed_ns: int | None = None
+    absences: dict[str, Absence] = field(default_factory=dict)
+    heard_by: dict[str, int] = field(default_factory=dict)
+    other: Place | None = None
+    jumped_ns: int | None = None
+    jump_m: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,112 +138,417 @@ class Verdict:
     evidence: tuple[str, ...]
 
 
+# --- hearing ---------------------------------------------------------------------------------------------------------
+
+
 def first_claim(report: Measurement, number: int, sensor_id: str, time_ns: int) -> Claim:
     """Follow a claimed id from its first report."""
     mean, cov = np.zeros(6), _START_SPEED2 * np.eye(6)
     d = len(report.z)
     mean[:d], cov[:d, :d] = report.z, _stated(report)
-    return Claim(report.claimed_id or "", number, sensor_id, time_ns, time_ns, time_ns, mean, cov)
+    claim = Claim(report.claimed_id or "", number, sensor_id, time_ns, time_ns, time_ns, mean, cov)
+    claim.heard_by[sensor_id] = time_ns
+    return claim
 
 
 def carry(claim: Claim, time_ns: int) -> None:
     """Move the claim's state to a later time."""
-    dt_s = (time_ns - claim.time_ns) * 1e-9
+    dt_s = (time_ns - claim.time_ns) / NS
     if dt_s > 0.0:
-        nothing = np.zeros((1, 0, 2, 2))
-        x, p = rows.predict(
-            claim.mean[None], claim.covariance[None], dt_s, np.array([_CLAIM_ACCEL2]), _CLAIM_CALM_S, 1.0, nothing
-        )
-        claim.mean, claim.covariance, claim.time_ns = x[0], p[0], time_ns
+        calm = math.exp(-dt_s / _CLAIM_CALM_S)
+        move = np.diag([1.0] * 3 + [calm] * 3)
+        move[:3, 3:] = _CLAIM_CALM_S * (1.0 - calm) * np.eye(3)
+        claim.mean = linear.total(move * claim.mean)
+        spread = linear.multiply(linear.multiply(move, claim.covariance), move.T) + _motion_noise(dt_s, calm)
+        claim.covariance, claim.time_ns = 0.5 * (spread + spread.T), time_ns
 
 
-def hear(claim: Claim, report: Measurement, sensor_id: str, time_ns: int) -> None:
-    """Take a further report of the same id."""
+def _motion_noise(dt_s: float, calm: float) -> FloatArray:
+    """Covariance that white acceleration adds to velocities that fade (Stone et al. 2014, 3.2.2)."""
+    lost, calm_s = 1.0 - calm, _CLAIM_CALM_S
+    speed = 0.5 * calm_s * (1.0 - calm * calm)
+    place = max(calm_s**2 * dt_s - 2.0 * calm_s**3 * lost + calm_s**2 * speed, 0.0)
+    noise = np.diag([place] * 3 + [speed] * 3)
+    noise[:3, 3:] = noise[3:, :3] = 0.5 * calm_s**2 * lost * lost * np.eye(3)
+    return _CLAIM_ACCEL2 * noise
+
+
+def hear(claim: Claim, report: Measurement, sensor_id: str, time_ns: int, sightings: list[Sighting]) -> None:
+    """Take a further report of the same id, and weigh it against the sighted tracks.
+
+    A report from where no aircraft could have come since the last is kept aside: it is a slip, another body with the
+    same id, or, when nothing more is heard from the old place, a jump.
+    """
+    claim.heard_by[sensor_id] = time_ns
+    if _is_of_the_other(claim, report, time_ns) or not _reachable(
+        claim.mean, report, time_ns - claim.updated_ns, claim.covariance
+    ):
+        _hear_elsewhere(claim, report, sensor_id, time_ns)
+        return
+    elapsed_s = (time_ns - claim.updated_ns) / NS
     carry(claim, time_ns)
-    d = len(report.z)
-    jacobian = np.zeros((1, d, 6))
-    for k in range(d):
-        jacobian[0, k, k] = 1.0
-    x, p = claim.mean[None], claim.covariance[None]
-    found = rows.innovation(x, p, x[:, :d], jacobian, None)
-    low = linear.cholesky(found.spread + _stated(report))
-    whitened = linear.solve_lower(low, (np.array(report.z) - found.z)[..., None])[..., 0]
-    x, p = rows.update(x, p, found.gain, low, whitened)
-    claim.mean, claim.covariance = x[0], p[0]
+    _take(claim, report)
     claim.updated_ns, claim.sensor_id = time_ns, sensor_id
     claim.reports += 1
+    _weigh(claim, report, sightings, elapsed_s)
 
 
-def compare(claim: Claim, sightings: list[Sighting], elapsed_s: float) -> None:
-    """Follow how far each sighted track is from the claim, and attach or not."""
-    rate = 1.0 - math.exp(-max(elapsed_s, 0.1) / _AGREEMENT_MEMORY_S)
-    present = {s.number: _distance2(claim, s) for s in sightings}
-    for number, distance2 in present.items():
-        old = claim.distance2.get(number, distance2)
-        claim.distance2[number] = old + rate * (min(distance2, 1e4) - old)
-    claim.distance2 = {k: v for k, v in claim.distance2.items() if k in present}
-    if claim.attached not in present:
-        claim.attached = claim.apart_since_ns = None
-    if claim.attached is None and claim.distance2 and claim.reports >= 3:
-        best = min(claim.distance2, key=lambda k: (claim.distance2[k], k))
-        if claim.distance2[best] < _ATTACH_DISTANCE2:
-            claim.attached = best
-    _note_apart(claim)
+def _take(claim: Claim, report: Measurement) -> None:
+    """Kalman update; the covariance loses a sum of squares and stays symmetric."""
+    d = len(report.z)
+    low = linear.cholesky(claim.covariance[:d, :d] + _stated(report))
+    white = linear.solve_lower(low, (np.array(report.z) - claim.mean[:d])[:, None])
+    gain = linear.solve_lower(low, claim.covariance[:d])
+    claim.mean = claim.mean + linear.multiply(gain.T, white)[:, 0]
+    claim.covariance = claim.covariance - linear.multiply(gain.T, gain)
 
 
-def _note_apart(claim: Claim) -> None:
-    apart = claim.attached is not None and claim.distance2[claim.attached] > _DETACH_DISTANCE2
-    if not apart:
+def _reachable(mean: FloatArray, report: Measurement, dt_ns: int, covariance: FloatArray) -> bool:
+    """Whether an aircraft that was at `mean` [6] can be where the report says."""
+    gap = np.array(report.z[:3]) - mean[:3]
+    sigma2 = max(float(_stated(report)[k, k]) + float(covariance[k, k]) for k in range(3))
+    most_m = 20.0 + _FASTEST_MPS * max(dt_ns, 0) / NS + 4.0 * math.sqrt(sigma2)
+    return float(linear.total(gap * gap)) <= most_m * most_m
+
+
+def _is_of_the_other(claim: Claim, report: Measurement, time_ns: int) -> bool:
+    """Whether it comes from the second place where the id was heard lately, and not from the first."""
+    other, here = claim.other, np.array(report.z[:3])
+    if other is None or (time_ns - other.time_ns) / NS > _PLACE_S:
+        return False
+    first, second = here - claim.mean[:3], here - np.array(other.z)
+    return bool(linear.total(second * second) < linear.total(first * first))
+
+
+def _hear_elsewhere(claim: Claim, report: Measurement, sensor_id: str, time_ns: int) -> None:
+    other = claim.other
+    there = np.concatenate([np.array(report.z[:3]), np.zeros(3)])
+    known = np.zeros((6, 6))
+    if other is None or not _reachable(np.array([*other.z, 0, 0, 0]), report, time_ns - other.time_ns, known):
+        claim.other = Place(there[:3].tolist(), time_ns, time_ns)
+        return
+    other.z, other.time_ns, other.reports = there[:3].tolist(), time_ns, other.reports + 1
+    if other.reports >= _PLACE_REPORTS and claim.updated_ns < other.since_ns:
+        _jump(claim, report, sensor_id, time_ns)
+
+
+def _jump(claim: Claim, report: Measurement, sensor_id: str, time_ns: int) -> None:
+    """The id is heard from the new place only: follow it there, and remember that it cannot have flown."""
+    gap = np.array(report.z[:3]) - claim.mean[:3]
+    fresh = first_claim(report, claim.number, sensor_id, time_ns)
+    claim.mean, claim.covariance = fresh.mean, fresh.covariance
+    claim.time_ns = claim.updated_ns = time_ns
+    claim.jumped_ns, claim.jump_m = time_ns, math.sqrt(float(linear.total(gap * gap)))
+    claim.other, claim.likeness, claim.absences = None, {}, {}
+    claim.attached = claim.apart_since_ns = claim.agreed_ns = None
+
+
+# --- weighing --------------------------------------------------------------------------------------------------------
+
+
+def _weigh(claim: Claim, report: Measurement, sightings: list[Sighting], elapsed_s: float) -> None:
+    share, rate = min(max(elapsed_s, 0.1), 1.0), 1.0 - math.exp(-max(elapsed_s, 0.1) / _MEMORY_S)
+    slow = 1.0 - math.exp(-max(elapsed_s, 0.1) / _ALIKE_S)
+    kept: dict[int, Likeness] = {}
+    for sighting in sightings:
+        evidence, distance2 = _evidence(claim, report, sighting)
+        place = [float(v) for v in sighting.mean[:3]]
+        gap = [float(a) - b for a, b in zip(report.z[:3], place, strict=True)]
+        known = claim.likeness.get(sighting.number)
+        if known is None:
+            known = Likeness(claim.updated_ns, 0.0, min(distance2, 1e4), gap, place)
+        known.evidence += share * max(-_MOST_AGAINST, min(evidence, _MOST_FOR))
+        known.evidence = max(-_MOST_EVIDENCE, min(known.evidence, _MOST_EVIDENCE))
+        if known.evidence < 0.0:
+            known.agrees_since_ns = None
+        elif known.evidence > _AGREES and known.agrees_since_ns is None:
+            known.agrees_since_ns = claim.updated_ns
+        known.distance2 += rate * (min(distance2, 1e4) - known.distance2)
+        known.apart_m2 = _follow(known.gap_m, gap, known.apart_m2, slow)
+        known.travelled_m2 = _follow(known.place_m, place, known.travelled_m2, slow)
+        kept[sighting.number] = known
+    claim.likeness = kept
+
+
+def _evidence(claim: Claim, report: Measurement, sighting: Sighting) -> tuple[float, float]:
+    """Nats for the report being of the sighted body and not of one anywhere, and its squared distance."""
+    velocity = sighting.mean[3:6]
+    spread = _stated(report)[:3, :3] + sighting.covariance[:3, :3] + _honest(velocity)
+    distance2, log_size = _apart(np.array(report.z[:3]) - sighting.mean[:3], spread)
+    gap = claim.mean[3:6] - velocity
+    turned2 = (_LATE_SIGMA_S * _TURN_RADPS) ** 2 * linear.total(velocity * velocity) + _HONEST_SPEED2
+    spread = claim.covariance[3:, 3:] + sighting.covariance[3:, 3:] + turned2 * np.eye(3)
+    same2, same_size = _apart(gap, spread)
+    other2, other_size = _apart(gap, spread + _OTHER_SPEED2 * np.eye(3))
+    where = math.log(_ELSEWHERE_M3) - 1.5 * math.log(2.0 * math.pi) - 0.5 * (log_size + distance2)
+    return where + 0.5 * (other_size + other2 - same_size - same2), distance2
+
+
+def _honest(velocity: FloatArray) -> FloatArray:
+    """[3, 3] covariance of what an honest place may be off by at this velocity [3] m/s, late in a turn too."""
+    late = _LATE_SIGMA_S**2 * velocity[:, None] * velocity[None, :]
+    turned2 = (0.5 * _TURN_RADPS * _LATE_SIGMA_S**2) ** 2 * linear.total(velocity * velocity)
+    return np.diag(np.square(_HONEST_SIGMA_M)) + late + turned2 * np.eye(3)
+
+
+def _apart(gap: FloatArray, spread: FloatArray) -> tuple[float, float]:
+    """Squared distance of a gap [3] under a covariance [3, 3], and the logarithm of its determinant."""
+    low = linear.cholesky(spread)
+    white = linear.solve_lower(low, gap[:, None])[:, 0]
+    return float(linear.total(white * white)), float(linear.log_determinant(low))
+
+
+def _follow(mean: list[float], value: list[float], variance: float, rate: float) -> float:
+    """Move a mean (in place) towards a value; the variance around it, forgetting alike."""
+    off = [v - m for v, m in zip(value, mean, strict=True)]
+    for k in range(3):
+        mean[k] += rate * off[k]
+    return (1.0 - rate) * (variance + rate * math.fsum(v * v for v in off))
+
+
+# --- pairing ---------------------------------------------------------------------------------------------------------
+
+
+def pair(claims: Collection[Claim], present: Collection[int]) -> None:
+    """Attach claims to tracks, the nearest first, one to one; a claim whose track is taken shares it.
+
+    Args:
+        present: numbers of the tracks there are.
+    """
+    for claim in claims:
+        claim.likeness = {number: known for number, known in claim.likeness.items() if number in present}
+        if claim.attached not in present:
+            claim.attached = None
+    offers = {claim.claimed_id: dict(_offers(claim)) for claim in claims}
+    numbers = sorted({number for mine in offers.values() for number in mine})
+    gain = np.array([[_PAIRED - mine.get(number, math.inf) for number in numbers] for mine in offers.values()])
+    given = {row: numbers[column] for row, column in association.assign(gain)} if numbers else {}
+    for row, claim in enumerate(claims):
+        nearest = min(offers[claim.claimed_id].items(), key=lambda offer: (offer[1], offer[0]), default=(None, 0.0))[0]
+        shares = nearest is not None and claim.likeness[nearest].evidence > _AGREES
+        claim.attached = given.get(row, nearest if shares else None)
+        _note(claim)
+
+
+def _offers(claim: Claim) -> Iterator[tuple[int, float]]:
+    """Tracks that a claim may belong to, with how far from it they are."""
+    for number, known in claim.likeness.items():
+        if number == claim.attached:
+            yield number, known.distance2 - _LOYALTY
+        elif known.evidence > _AGREES and claim.reports >= _FEWEST_REPORTS:
+            yield number, known.distance2
+
+
+def _note(claim: Claim) -> None:
+    """Since when a claim is apart from its track, and when it last agreed."""
+    if claim.attached is None:
+        claim.apart_since_ns = None
+        return
+    claim.absences = {}
+    evidence = claim.likeness[claim.attached].evidence
+    if evidence >= _DISAGREES:
         claim.apart_since_ns = None
     elif claim.apart_since_ns is None:
         claim.apart_since_ns = claim.updated_ns
+    if evidence > _AGREES:
+        claim.agreed_ns = claim.updated_ns
 
 
-def look(claim: Claim, sensor_id: str, time_ns: int, inside: bool, sighted: bool) -> None:
-    """A sensor looked; `inside`: where the claim says it is; `sighted`: and saw something there."""
-    if not inside or sighted or time_ns - claim.empty_last_ns.get(sensor_id, time_ns) > 2_000_000_000:
-        claim.empty_since_ns.pop(sensor_id, None)
-        claim.empty_last_ns.pop(sensor_id, None)
-    if inside and not sighted:
-        claim.empty_since_ns.setdefault(sensor_id, time_ns)
-        claim.empty_last_ns[sensor_id] = time_ns
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 
-def judge(claim: Claim, sighting: Sighting | None, now_ns: int, patience_s: float) -> Verdict:
-    """What evidence there is so far."""
-    apart_ns = 0 if claim.apart_since_ns is None else now_ns - claim.apart_since_ns
-    if sighting is not None and apart_ns > 0 and apart_ns * 1e-9 >= patience_s:
-        gap = claim.mean[:3] - sighting.mean[:3]
-        metres = math.sqrt(float(linear.total(gap * gap)))
-        text = f"{claim.claimed_id} claims to be {metres:.0f} m from where it is seen"
-        return Verdict(Identity.CONFLICTING, 0.05, (text,))
-    empty = sorted(s for s, since in claim.empty_since_ns.items() if (now_ns - since) * 1e-9 >= patience_s)
-    if claim.attached is None and empty:
-        longest = max((now_ns - claim.empty_since_ns[s]) * 1e-9 for s in empty)
-        names = " and ".join(empty)
-        verb = "looks" if len(empty) == 1 else "look"
-        text = f"{names} {verb} where {claim.claimed_id} claims to be and saw nothing for {longest:.1f} s"
-        return Verdict(Identity.CONFLICTING, max(0.02, 0.2 ** len(empty)), (text,))
+def is_worth_a_look(claim: Claim, now_ns: int) -> bool:
+    """Whether silence of a sensor says anything: the claim is fresh, and not already known to be what is seen."""
+    return (now_ns - claim.updated_ns) / NS < _FRESH_S and (claim.attached is None or claim.apart_since_ns is not None)
+
+
+def around(claim: Claim) -> Iterator[FloatArray]:
+    """States [6] where the body may be if the claim is honest: as claimed, and off by what honest ones may be off."""
+    yield claim.mean
+    for k in range(3):
+        for sign in (-2.0, 2.0):
+            off = np.zeros(6)
+            off[k] = sign * math.sqrt(_HONEST_SIGMA_M[k] ** 2 + min(float(claim.covariance[k, k]), 100.0))
+            yield claim.mean + off
+    for late_s in (-_LATE_SIGMA_S, _LATE_SIGMA_S):
+        yield claim.mean + np.concatenate([late_s * claim.mean[3:6], np.zeros(3)])
+
+
+def is_seen(claim: Claim, scan: Scan) -> bool:
+    """Whether a report of the scan may be of the body that claims."""
+    if not scan.measurements:
+        return False
+    wave = scan.measurements[0].propagation_mps
+    there = spaces.predict(scan.space, claim.mean[None], scan.pose, scan.camera, propagation_mps=wave)
+    if not bool(there.valid[0]):
+        return False
+    honest = np.zeros((6, 6))
+    honest[:3, :3] = _honest(claim.mean[3:6])
+    jacobian = there.jacobian[0]
+    spread = linear.multiply(linear.multiply(jacobian, claim.covariance + honest), linear.transpose(jacobian))
+    d = len(spread)
+    for report in scan.measurements:
+        low = linear.cholesky(spread + np.array(report.covariance).reshape(d, d))
+        missed = spaces.residual(scan.space, np.array([report.z]), there.z)[0]
+        white = linear.solve_lower(low, missed[:, None])[:, 0]
+        if float(linear.total(white * white)) < _SEEN_GATE:
+            return True
+    return False
+
+
+def look(claim: Claim, scan: Scan, inside: bool, seen: bool) -> None:
+    """A sensor looked; `inside`: wherever the claim may be; `seen`: and saw something there."""
+    old = claim.absences.get(scan.sensor_id)
+    if old is not None and seen:
+        old.evidence -= _ABSENT
+    if old is not None and (
+        not inside or old.evidence < 0.0 or (scan.time_ns - old.last_ns) / NS > _LONGEST_BETWEEN_LOOKS_S
+    ):
+        del claim.absences[scan.sensor_id]
+        old = None
+    if not inside or seen or scan.coverage is None:
+        return
+    missed = -math.log(1.0 - scan.coverage.detection_probability)
+    if old is None:
+        claim.absences[scan.sensor_id] = Absence(scan.time_ns, scan.time_ns, missed)
+        return
+    old.evidence += min((scan.time_ns - old.last_ns) / NS / _LOOK_S, 1.0) * missed
+    old.last_ns = scan.time_ns
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    claim: Claim, sighting: Sighting | None, now_ns: int, patience_s: float, sharing: Collection[Claim] = ()
+) -> Verdict:
+    """What evidence there is so far.
+
+    Args:
+        sighting: the track it is attached to, if any.
+        sharing: other claims attached to the same track.
+    """
+    against = sorted(_against(claim, sighting, now_ns, patience_s, sharing))
+    if against:
+        return Verdict(Identity.CONFLICTING, against[0][0], tuple(text for _, text in against))
+    if sighting is not None and _is_sure(claim, sighting):
+        return Verdict(Identity.COOPERATIVE, _odds(claim, sighting), tuple(_agreement(claim, sighting, sharing)))
+    if sighting is not None and claim.apart_since_ns is None:
+        text = f"{claim.claimed_id} claims to be where it is seen, for too short a time to tell"
+    elif sighting is not None:
+        text = f"{claim.claimed_id} begins to claim another place than where it is seen"
+    elif claim.agreed_ns is not None and (now_ns - claim.agreed_ns) / NS < _TRUSTED_S:
+        ago_s = (now_ns - claim.agreed_ns) / NS
+        text = f"only the claim {claim.claimed_id} says so; until {ago_s:.0f} s ago it was seen where it claimed to be"
+    else:
+        text = f"only the claim {claim.claimed_id} says so; no sensor looks there"
+        if claim.absences:
+            text = f"only the claim {claim.claimed_id} says so; nothing is seen there yet"
+    return Verdict(Identity.UNKNOWN, 0.5, (text,))
+
+
+def _is_sure(claim: Claim, sighting: Sighting) -> bool:
+    since_ns = claim.likeness[sighting.number].agrees_since_ns
+    return since_ns is not None and (claim.updated_ns - since_ns) / NS >= _SURE_S
+
+
+def _against(
+    claim: Claim, sighting: Sighting | None, now_ns: int, patience_s: float, sharing: Collection[Claim]
+) -> Iterator[tuple[float, str]]:
+    """What speaks against the claim: how well it can still be true, 0..1, and in words."""
+    yield from _two_places(claim, now_ns)
+    if sighting is not None and claim.apart_since_ns is not None:
+        apart_s = (now_ns - claim.apart_since_ns) / NS
+        if apart_s >= patience_s:
+            metres = _metres(claim.likeness[sighting.number].gap_m)
+            yield 0.05, f"{claim.claimed_id} claims to be {metres:.0f} m from where it is seen"
     if sighting is not None:
-        apart = math.sqrt(claim.distance2[sighting.number])
-        score = math.exp(-0.5 * max(claim.distance2[sighting.number] - 3.0, 0.0))
-        text = f"{claim.claimed_id} claims to be where it is seen ({apart:.1f} standard deviations apart)"
-        return Verdict(Identity.COOPERATIVE, max(score, 0.05), (text,))
-    return Verdict(Identity.UNKNOWN, 0.5, (f"only the claim {claim.claimed_id} says so; no sensor looks there",))
+        yield from _same_name_twice(claim, sharing)
+    else:
+        yield from _absent(claim, now_ns, patience_s)
+        yield from _mirrored(claim, now_ns)
+
+
+def _two_places(claim: Claim, now_ns: int) -> Iterator[tuple[float, str]]:
+    other = claim.other
+    both = other is not None and other.reports >= _PLACE_REPORTS and (now_ns - other.time_ns) / NS < _PLACE_S
+    if other is not None and both:
+        metres = _metres([a - float(b) for a, b in zip(other.z, claim.mean[:3], strict=True)])
+        yield 0.02, f"{claim.claimed_id} is heard from two places {metres:.0f} m apart at once"
+    if claim.jumped_ns is not None and (now_ns - claim.jumped_ns) / NS < _JUMP_S:
+        yield 0.1, f"{claim.claimed_id} claims to have moved {claim.jump_m:.0f} m at once"
+
+
+def _same_name_twice(claim: Claim, sharing: Collection[Claim]) -> Iterator[tuple[float, str]]:
+    """Ids that one receiver hears are of one kind, and a body has one of each kind."""
+    rivals = sorted(c.claimed_id for c in sharing if c.apart_since_ns is None and c.heard_by.keys() & claim.heard_by)
+    if rivals:
+        yield 0.2, f"{' and '.join([claim.claimed_id, *rivals])} all claim to be the one body seen here"
+
+
+def _absent(claim: Claim, now_ns: int, patience_s: float) -> Iterator[tuple[float, str]]:
+    if claim.agreed_ns is not None and (now_ns - claim.agreed_ns) / NS < _TRUSTED_S:
+        return  # what hides a body from a sensor for a while is no lie
+    empty = {
+        name: absence
+        for name, absence in sorted(claim.absences.items())
+        if (absence.last_ns - absence.since_ns) / NS >= patience_s and absence.evidence >= _ABSENT
+    }
+    if empty:
+        longest = max((a.last_ns - a.since_ns) / NS for a in empty.values())
+        verb = "looks" if len(empty) == 1 else "look"
+        text = f"{' and '.join(empty)} {verb} where {claim.claimed_id} claims to be and saw nothing for {longest:.1f} s"
+        yield max(0.02, 0.2 ** len(empty)), text
+
+
+def _mirrored(claim: Claim, now_ns: int) -> Iterator[tuple[float, str]]:
+    """It turns where a sighted body turns: the positions are made up from that body's own."""
+    for known in claim.likeness.values():
+        alike = known.apart_m2 < (_ALIKE_SHARE**2) * known.travelled_m2 and known.travelled_m2 > _ALIKE_LEAST_M**2
+        metres = _metres(known.gap_m)
+        if alike and metres > _ALIKE_AWAY_M and (now_ns - known.since_ns) / NS > _ALIKE_S:
+            yield 0.25, f"{claim.claimed_id} claims to move as a body does that is seen {metres:.0f} m away"
+
+
+def _odds(claim: Claim, sighting: Sighting) -> float:
+    return 1.0 / (1.0 + math.exp(-claim.likeness[sighting.number].evidence))
+
+
+def _agreement(claim: Claim, sighting: Sighting, sharing: Collection[Claim]) -> Iterator[str]:
+    metres = _metres(claim.likeness[sighting.number].gap_m)
+    yield f"{claim.claimed_id} claims to be where it is seen ({metres:.0f} m apart)"
+    also = sorted(c.claimed_id for c in sharing if c.apart_since_ns is None)
+    if also:
+        yield f"it also calls itself {' and '.join(also)}"
 
 
 def is_silent(claim: Claim, now_ns: int) -> bool:
-    return (now_ns - claim.updated_ns) * 1e-9 > _SILENT_S
+    return (now_ns - claim.updated_ns) / NS > _SILENT_S
+
+
+# --- as plain values -------------------------------------------------------------------------------------------------
+
+
+def claim_of(stored: dict[str, Any]) -> Claim:
+    """A claim from what `dataclasses.asdict` and JSON made of it.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is none.
+    """
+    changed = {
+        "likeness": {int(number): Likeness(**known) for number, known in stored["likeness"].items()},
+        "absences": {name: Absence(**each) for name, each in stored["absences"].items()},
+        "other": None if stored["other"] is None else Place(**stored["other"]),
+        "mean": np.array(stored["mean"]),
+        "covariance": np.array(stored["covariance"]),
+    }
+    return Claim(**{**stored, **changed})
+
+
+def _metres(vector: list[float]) -> float:
+    return math.sqrt(math.fsum(v * v for v in vector))
 
 
 def _stated(report: Measurement) -> FloatArray:
     d = len(report.z)
     return np.array(report.covariance).reshape(d, d)
-
-
-def _distance2(claim: Claim, sighting: Sighting) -> float:
-    """Squared Mahalanobis distance of the positions, three degrees of freedom."""
-    cov = claim.covariance[:3, :3] + sighting.covariance[:3, :3] + _LEAST_SIGMA2 * np.eye(3)
-    gap = (claim.mean - sighting.mean)[:3]
-    whitened = linear.solve_lower(linear.cholesky(cov), gap[:, None])[:, 0]
-    return float(linear.total(whitened * whitened))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fusion.identity import Claim
+from fusion.identity import Claim, claim_of
 from fusion.life import Ray, Slot, Target
 from fusion.noise import SensorNoise
 from fusion.population import Piece, Population
@@ -62,7 +62,7 @@ def read(engine: State, data: bytes) -> None:
         if state["version"] != VERSION or state["settings"] != repr(engine.settings):
             raise SnapshotError("the snapshot is of another version or other settings; start afresh from the log")
         pieces = [_read_piece(piece) for piece in state["pieces"]]
-        claims = [_read_claim(claim) for claim in state["claims"]]
+        claims = [claim_of(claim) for claim in state["claims"]]
         noises = {name: SensorNoise(**noise) for name, noise in state["noises"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"these bytes are no snapshot of the fusion ({error}); start afresh from the log") from None
@@ -102,9 +102,3 @@ def _read_ray(stored: dict[str, Any] | None) -> Ray | None:
 
 def _claim(claim: Claim) -> dict[str, Any]:
     return {**asdict(claim), "mean": claim.mean.tolist(), "covariance": claim.covariance.tolist()}
-
-
-def _read_claim(stored: dict[str, Any]) -> Claim:
-    distances = {int(k): v for k, v in stored["distance2"].items()}
-    mean, covariance = np.array(stored["mean"]), np.array(stored["covariance"])
-    return Claim(**{**stored, "mean": mean, "covariance": covariance, "distance2": distances})

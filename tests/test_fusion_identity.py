@@ -1,0 +1,182 @@
+"""Who says who it is, against liars, honest errors and confusion: what the tracks say of it, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from fusion_scene import Path, circle, encode, pixels, site
+
+from fusion.engine import FusionEngine
+from fusion.fuse import Refusals, fuse, ordered
+from fusion.sequencer import DEFAULT_LAG_NS
+from fusion.site import Site
+
+Line = dict[str, Any]
+RID = "  - {id: rid, kind: remote_id}\n  - {id: ads, kind: remote_id}\n"
+SITE = site(more=RID)
+SECONDS = 12.0
+
+
+def claims(
+    path: Path, name: str = "DRONE-1", *, seconds: float = SECONDS, off_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    late_s: float = 0.0, receiver: str = "rid", begin: float = 0.505,
+) -> list[Line]:  # fmt: skip
+    """One report a second, σ 3 m stated, with half a metre of quick error."""
+    rng = np.random.default_rng(5)
+    return [
+        {"time": 100.0 + t, "sensor_id": receiver, "kind": "position", "id": name, "sigma_horizontal": 3.0,
+         "sigma_vertical": 3.0, "enu": (path(t - late_s) + np.array(off_m) + 0.5 * rng.normal(size=3)).tolist()}
+        for t in np.arange(begin, seconds, 1.0)
+    ]  # fmt: skip
+
+
+def run(lines: list[Line], where: Site = SITE) -> list[Line]:
+    lines = sorted(lines, key=lambda line: float(line["time"]))
+    return [json.loads(line) for line in fuse(encode(lines), where, Refusals())]
+
+
+def of(tracks: list[Line], name: str = "DRONE-1") -> list[Line]:
+    return [t for t in tracks if t["claimed_id"] == name]
+
+
+def seen(paths: list[Path], seconds: float = SECONDS) -> list[Line]:
+    return pixels(SITE, paths, seconds, fps=8.0)
+
+
+def far(path: Path, off_m: tuple[float, float, float]) -> Path:
+    return lambda t: path(t) + np.array(off_m)
+
+
+@pytest.mark.parametrize(
+    ("honest", "speed_mps"),
+    [({"off_m": (0.0, 0.0, 8.0)}, 5.0), ({"late_s": 2.0}, 12.0), ({"off_m": (2.0, -2.0, -8.0), "late_s": 1.0}, 8.0)],
+    ids=["8 m too high", "2 s late", "late, low and aside"],
+)
+def test_an_honest_drone_with_honest_errors_cooperates(honest: Any, speed_mps: float) -> None:
+    path = circle(radius_m=30.0, speed_mps=speed_mps)
+    tracks = run(seen([path]) + claims(path, **honest))
+    assert all(t["identity"] != "conflicting" for t in tracks)
+    last = of(tracks)[-1]
+    assert (last["identity"], last["claim_only"], last["id"]) == ("cooperative", False, "T1")
+    assert last["identity_score"] > 0.9
+    assert "DRONE-1 claims to be where it is seen" in last["evidence"][0]
+
+
+def test_a_liar_300_m_away_moves_as_the_body_that_is_seen() -> None:
+    """No sensor looks there, but nobody else turns where this drone turns."""
+    path = circle(radius_m=20.0, speed_mps=9.0)
+    tracks = run(seen([path], 18.0) + claims(path, off_m=(300.0, 0.0, 0.0), seconds=18.0))
+    liar = of(tracks)[-1]
+    assert (liar["identity"], liar["claim_only"]) == ("conflicting", True)
+    assert "300 m away" in liar["evidence"][0]
+    assert liar["identity_score"] < 0.5
+    assert of(tracks)[3]["identity"] == "unknown"
+    assert all(t["identity"] == "unknown" for t in tracks if t["claimed_id"] is None)
+
+
+def test_a_liar_where_cameras_look_is_found_out() -> None:
+    path = circle(radius_m=6.0, speed_mps=3.0)
+    tracks = run(seen([path]) + claims(circle(radius_m=3.0, speed_mps=2.0), off_m=(0.0, 35.0, 0.0)))
+    liar = of(tracks)[-1]
+    assert (liar["identity"], liar["claim_only"]) == ("conflicting", True)
+    assert "saw nothing" in liar["evidence"][0]
+
+
+def test_a_replayed_claim_is_not_the_body_that_flies_there_now() -> None:
+    """Yesterday's flight, sent again while another drone flies in the same place."""
+    now, yesterday = circle(radius_m=18.0, speed_mps=7.0), circle(radius_m=18.0, speed_mps=-7.0, height_m=30.0)
+    tracks = run(seen([now], 16.0) + claims(yesterday, seconds=16.0))
+    said = {t["identity"] for t in of(tracks)}
+    assert "conflicting" in said
+    assert "cooperative" not in said
+
+
+def test_an_honest_drone_that_nobody_sees_is_a_claim_only() -> None:
+    path, away = circle(), circle(radius_m=40.0, speed_mps=11.0)
+    tracks = run(seen([path]) + claims(far(away, (900.0, 400.0, 50.0))))
+    assert {(t["identity"], t["claim_only"], t["identity_score"]) for t in of(tracks)} == {("unknown", True, 0.5)}
+    assert "no sensor looks there" in of(tracks)[-1]["evidence"][0]
+
+
+def test_ids_swapped_between_two_drones_in_flight_are_told() -> None:
+    """At six seconds each drone begins to send the other's id."""
+    one, two = circle(radius_m=8.0), far(circle(radius_m=8.0, phase=2.0), (0.0, 250.0, 0.0))
+    more = seen([one], 20.0)
+    sent = [*claims(one, "A", seconds=6.0), *claims(two, "B", seconds=6.0)]
+    sent += [*claims(two, "A", seconds=20.0, begin=6.505), *claims(one, "B", seconds=20.0, begin=6.505)]
+    tracks = run(more + sent)
+    before = [t for t in of(tracks, "A") if t["time"] < 106.0][-1]
+    assert (before["identity"], before["claim_only"]) == ("cooperative", False)
+    middle = [t for t in of(tracks, "A") if 110.0 < t["time"] < 118.0]
+    assert {t["identity"] for t in middle} == {"conflicting"}
+    assert any("at once" in t["evidence"][0] for t in middle)
+    assert {(t["claim_only"], t["identity"]) for t in of(tracks, "B") if 110.0 < t["time"] < 118.0} == {
+        (False, "conflicting")
+    }
+
+
+def test_one_id_on_two_bodies_is_heard_from_two_places() -> None:
+    one, two = circle(), far(circle(phase=1.0), (0.0, 400.0, 0.0))
+    tracks = run(seen([one]) + claims(one) + claims(two, begin=1.005))
+    last = of(tracks)[-1]
+    assert last["identity"] == "conflicting"
+    assert "two places" in last["evidence"][0]
+
+
+@pytest.mark.parametrize(("receiver", "identity"), [("rid", "conflicting"), ("ads", "cooperative")])
+def test_two_ids_on_one_body(receiver: str, identity: str) -> None:
+    """Two ids of one kind are one too many; a second kind of transmitter may have its own name for the drone."""
+    path = circle()
+    tracks = run(seen([path]) + claims(path, "A") + claims(path, "B", receiver=receiver, begin=0.755))
+    last = [t for t in tracks if t["id"] == "T1"][-1]
+    assert last["identity"] == identity
+    assert "A" in " ".join(last["evidence"])
+    assert "B" in " ".join(last["evidence"])
+    assert not any(t["claim_only"] for t in tracks if t["time"] > 105.0)
+
+
+def test_two_honest_drones_side_by_side_keep_their_names() -> None:
+    one, two = circle(), circle(height_m=30.0)
+    high: Any = {"seconds": 10.0, "off_m": (0.0, 0.0, 5.0)}
+    paths = {"A": one, "B": two}
+    tracks = run(seen([one, two], 10.0) + claims(one, "A", **high) + claims(two, "B", **high))
+    for name, path in paths.items():
+        mine = [t for t in of(tracks, name) if t["time"] > 105.0]
+        assert {t["identity"] for t in mine} == {"cooperative"}
+        assert max(np.linalg.norm(np.array(t["enu"]) - path(t["time"] - 100.0)) for t in mine) < 3.0
+
+
+def test_one_wild_report_and_a_hidden_stretch_are_forgiven() -> None:
+    """A fix 400 m away, then five seconds in which the cameras see nothing of a drone that was seen before."""
+    path = circle()
+    sent = claims(path, seconds=30.0)
+    sent[5]["enu"] = (np.array(sent[5]["enu"]) + 400.0).tolist()
+    other = circle(radius_m=3.0, height_m=36.0, speed_mps=1.0)  # so that the cameras look all the time
+    looks = [line for line in seen([path], 30.0) if not 108.0 < line["time"] < 123.0] + seen([other], 30.0)
+    tracks = run(looks + sent)
+    assert all(t["identity"] != "conflicting" for t in of(tracks))
+    assert of(tracks)[-1]["identity"] == "cooperative"
+
+
+def test_a_claim_survives_a_snapshot_in_the_middle_of_a_conflict() -> None:
+    one, two = circle(), far(circle(phase=1.0), (0.0, 400.0, 0.0))
+    lines = seen([one], 6.0) + claims(one, seconds=6.0) + claims(two, begin=1.005, seconds=6.0)
+    lines.sort(key=lambda line: float(line["time"]))
+    scans = list(ordered(encode(lines), SITE, Refusals(), DEFAULT_LAG_NS))
+    whole, second = FusionEngine(), FusionEngine()
+    half = len(scans) // 2
+    for scan in scans[:half]:
+        whole.step(scan)
+    second.restore(whole.snapshot())
+    assert [second.step(scan) for scan in scans[half:]] == [whole.step(scan) for scan in scans[half:]]
+
+
+def test_a_hover_far_off_is_no_mirror_image() -> None:
+    """Two drones that both stand still move alike, and mean nothing by it."""
+    still: Path = lambda t: np.array([0.1 * math.sin(t), 0.0, 22.0])  # noqa: E731
+    tracks = run(seen([still], 16.0) + claims(far(still, (300.0, 0.0, 0.0)), seconds=16.0))
+    assert {t["identity"] for t in of(tracks)} == {"unknown"}
