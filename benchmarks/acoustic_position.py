@@ -1,6 +1,6 @@
 """Where a drone is that three arrays hear: the whole way from the sound field over directions to fused tracks.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.acoustic_position [--flights 4] [--json FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.acoustic_position [--flights 3] [--json FILE]
 
 Three arrays of 8 microphones (0.4 m across) stand 150 m apart. A drone flies past their middle at 15 m/s, 50 to 300 m
 away from it, 40 m up. Each array listens five times a second, 128 ms at 16 kHz, in wind and microphone noise that is as
@@ -130,7 +130,7 @@ def measure(flights: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--flights", type=int, default=4)
+    parser.add_argument("--flights", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     text = json.dumps(measure(options.flights), indent=2, ensure_ascii=False)
