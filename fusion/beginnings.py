@@ -59,7 +59,7 @@ def strays(population: Population, look: Look, taken: list[tuple[int, int]], cou
             continue
         if bool(((look.distance2[:, m] < population.settings.disown) & waiting & look.inside).any()):
             counts["outliers"] += 1
-            population.noise(look.scan.sensor_id).slow2 *= _OUTLIER_GROWTH
+            population.noise(look.scan).learned2 *= _OUTLIER_GROWTH
         else:
             left.append(m)
     return left
@@ -141,7 +141,7 @@ def ray_of(population: Population, scan: Scan, report: Measurement) -> Ray | Non
     """The direction a report gives; None where no light can come from."""
     if scan.space is Space.PIXEL and scan.camera is not None:
         direction = rotate(matrix_from_quaternion(scan.pose.attitude), scan.camera.rays(np.array(report.z)))
-        sensor = population.noise(scan.sensor_id)
+        sensor = population.noise(scan)
         sigma = math.sqrt(sensor.white2 + sensor.slow2 + report.covariance[0]) / scan.camera.fx
     else:
         direction = angles_to_direction(report.z[0], report.z[1])
@@ -177,19 +177,22 @@ def place(scan: Scan, report: Measurement) -> tuple[FloatArray, FloatArray]:
 def link(population: Population, scan: Scan) -> set[int]:
     """Rays of this scan that cross rays of other sensors become one target; numbers of those made."""
     oldest = scan.time_ns - int(population.settings.link_s * NS)
-    fresh: list[int] = []
+    fresh = [t for t, target in enumerate(population.targets) if _is_fresh(target, scan)]
+    if not fresh:
+        return set()
     others: dict[int, Ray] = {}
     for t, target in enumerate(population.targets):
         ray = target.ray or _lone_ray(population, t, scan)
-        if ray is None or ray.time_ns < oldest:
-            continue
-        if ray.sensor_id != scan.sensor_id:
+        if ray is not None and ray.time_ns >= oldest and ray.sensor_id != scan.sensor_id:
             others[t] = ray
-        elif target.ray is not None and ray.time_ns == scan.time_ns:
-            fresh.append(t)
-    if not fresh or not others:
+    if not others:
         return set()
     return _join(population, _crossings(population, scan, fresh, others))
+
+
+def _is_fresh(target: Target, scan: Scan) -> bool:
+    """Whether this scan gave the target's ray."""
+    return target.ray is not None and (target.ray.sensor_id, target.ray.time_ns) == (scan.sensor_id, scan.time_ns)
 
 
 def _lone_ray(population: Population, t: int, scan: Scan) -> Ray | None:
@@ -277,9 +280,8 @@ def merge(population: Population, now_ns: int) -> None:
     whole = [t for t, target in enumerate(population.targets) if target.ray is None]
     if len(whole) < 2:
         return
-    means, covs = (values[whole] for values in population.all_collapsed())
-    variance = covs[:, 0, 0] + covs[:, 1, 1] + covs[:, 2, 2]
-    doubles = _stay_near(population, whole, _near(means, covs, variance), now_ns)
+    means, variance = (values[whole] for values in population.places())
+    doubles = _stay_near(population, whole, _near(population, whole, _perhaps_near(means, variance)), now_ns)
     if not doubles:
         return
     pieces, gone = population.pieces(), set[int]()
@@ -293,14 +295,20 @@ def merge(population: Population, now_ns: int) -> None:
     population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
 
 
-def _near(means: FloatArray, covs: FloatArray, variance: FloatArray) -> list[tuple[int, int]]:
-    """Pairs that cannot be told apart by position and velocity.
-
-    No pair is nearer than its distance squared over the sum of the place variances; that spares most factorisations.
-    """
-    gap = means[:, None, :3] - means[None, :, :3]
+def _perhaps_near(places: FloatArray, variance: FloatArray) -> list[tuple[int, int]]:
+    """Pairs of places [W, 3] less far apart than their summed variances [W] allow for; no other pair can be near."""
+    gap = places[:, None] - places[None]
     could = linear.total(gap * gap) < _MERGE_DISTANCE2 * (variance[:, None] + variance[None])
     first, second = np.nonzero(np.triu(could, 1))
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def _near(population: Population, whole: list[int], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of these pairs of `whole`, those that cannot be told apart by position and velocity."""
+    if not pairs:
+        return []
+    means, covs = (values[whole] for values in population.all_collapsed())
+    first, second = np.array(pairs).T
     low = linear.cholesky(covs[first] + covs[second])
     whitened = linear.solve_lower(low, (means[first] - means[second])[..., None])[..., 0]
     near = linear.total(whitened * whitened) < _MERGE_DISTANCE2

@@ -21,7 +21,9 @@ from tracking.types import Status
 
 _DEFAULTS = FusionSettings()
 _CLAIMED_CLASSES = tuple(0.97 if name == "drone" else 0.01 for name in CLASSES)
+_UNCLAIMED = Verdict(Identity.UNKNOWN, 0.5, ())
 _MOST_CLAIMS = 1_000
+_LINKED_NS = 2_000_000_000
 
 
 class FusionEngine:
@@ -82,7 +84,7 @@ class FusionEngine:
         dt_s = 0.0 if self.time_ns is None else (time_ns - self.time_ns) * 1e-9
         self.time_ns = time_ns
         if dt_s > 0.0 and len(self.population):
-            self.population.carry(dt_s)
+            self.population.carry(dt_s, time_ns)
             for target in self.population.targets:
                 life.age(target, dt_s, self.settings.mean_life_s)
 
@@ -112,6 +114,7 @@ class FusionEngine:
             observation.blame(self.population, look, {t for t, _ in taken})
             touched = {self.population.targets[t].number for t, _ in taken}
             left = beginnings.strays(self.population, look, taken, self.counts)
+            self.population.refresh(scan.sensor_id)
         left = beginnings.reseat(self.population, scan, left, touched)
         born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
         self.next_number += len(born)
@@ -121,6 +124,9 @@ class FusionEngine:
     def _credit(self, look: observation.Look, t: int, m: int) -> None:
         observation.credit(self.population, look, t, m)
         target = self.population.targets[t]
+        source_track = look.scan.measurements[m].source_track
+        if source_track is not None:
+            target.source_tracks[look.scan.sensor_id] = source_track
         if look.scan.space in beginnings.DIRECTIONS:
             target.eye = (look.scan.sensor_id, look.scan.pose.position_m)
         if target.ray is not None and target.ray.sensor_id == look.scan.sensor_id:
@@ -210,14 +216,23 @@ class FusionEngine:
             identity_score=verdict.score,
             evidence=verdict.evidence,
             contributors=tuple(sorted(target.seen.items())),
+            source_tracks=self._source_tracks(target),
         )
+
+    def _source_tracks(self, target: Target) -> tuple[str, ...]:
+        """Of sensors that saw it lately."""
+        oldest_ns = (self.time_ns or 0) - _LINKED_NS
+        lately = [name for name, when in target.seen.items() if when >= oldest_ns]
+        return tuple(target.source_tracks[name] for name in sorted(lately) if name in target.source_tracks)
 
     def _claim_of(self, target: Target, t: int) -> tuple[Claim | None, Verdict]:
         """The best agreeing claim attached to a target, and what is to be said of it."""
         assert self.time_ns is not None
+        if not self.claims:
+            return None, _UNCLAIMED
         mine = [c for c in self.claims.values() if c.attached == target.number]
         if not mine:
-            return None, Verdict(Identity.UNKNOWN, 0.5, ())
+            return None, _UNCLAIMED
         best = min(mine, key=lambda c: (c.likeness[target.number].distance2, c.claimed_id))
         sharing = [c for c in mine if c is not best]
         sighting = Sighting(target.number, *self.population.collapsed(t))

@@ -11,16 +11,19 @@ from tracking.types import Status
 
 _MOST_LOG_ODDS = 14.0
 _LEAST_LOG_CLASS = -12.0
+_LATE_NS = 1_000_000_000
 _LABEL_LEAST, _LABEL_MOST = 0.1, 0.95
 
 
 @dataclass(slots=True)
 class Slot:
-    """A camera whose slow error the target carries, with its last look and how fast the target moved in its picture."""
+    """A camera whose slow error the target carries, with its last look, how fast the target moved in its picture (px/s)
+    and how much larger the slow error is there than in the middle (a factor of σ)."""
 
     sensor_id: str
     seen_ns: int
     image_speed: tuple[float, float] = (0.0, 0.0)
+    edge: float = 1.0
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Target:
     log_class: list[float] = field(default_factory=lambda: [0.0] * len(CLASSES))
     labelled_ns: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    source_tracks: dict[str, str] = field(default_factory=dict)  # each sensor's own track that it last was
     looked: dict[str, int] = field(default_factory=dict)
     hits: int = 1
     misses: int = 0
@@ -58,6 +62,12 @@ class Target:
     @property
     def existence(self) -> float:
         return 1.0 / (1.0 + math.exp(-self.log_odds))
+
+    def is_lone(self, now_ns: int) -> bool:
+        """Whether at most one sensor has followed it of late."""
+        if self.ray is not None:
+            return True
+        return sum(1 for when in self.seen.values() if now_ns - when < _LATE_NS) < 2
 
     def slot_of(self, sensor_id: str) -> int | None:
         for k, slot in enumerate(self.slots):

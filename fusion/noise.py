@@ -10,36 +10,65 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fusion.geometry import CameraModel
 from fusion.settings import NoiseSettings
 
 _LEAST_WHITE2 = 0.04
 _LEAST_SLOW2 = 0.04
 _LEAST_TIMING2 = 1e-6
 _MOST_CLOCK_S = 1.0
+_MOST_HEAVY2 = 25.0
 
 
 @dataclass(slots=True)
 class SensorNoise:
-    """Variances of one camera: white and slow px², timing s²; `clock_s` is how late it stamps, with its information."""
+    """What is known of one camera's errors.
+
+    Attributes:
+        white2, learned2, timing2: variances of the white and the slow part, px², and of the timing, s².
+        focal_px, prior2: pixels of a radian in the middle; slow variance before anything was learned.
+        clock_s, clock_information: how late it stamps, and one over the variance of that.
+    """
 
     white2: float
-    slow2: float
+    learned2: float
     timing2: float
+    focal_px: float
+    prior2: float
+    prior_share: float
     clock_s: float = 0.0
     clock_information: float = 0.0
     seen_ns: int = 0
 
     @classmethod
-    def fresh(cls, settings: NoiseSettings, attitude_px: float = 0.0) -> SensorNoise:
-        slow2 = settings.slow_px**2 + attitude_px**2
+    def fresh(cls, settings: NoiseSettings, focal_px: float, attitude_sigma_rad: float = 0.0) -> SensorNoise:
+        slow2 = focal_px**2 * (settings.slow_rad**2 + attitude_sigma_rad**2)
         information = 1.0 / settings.clock_prior_s**2
-        return cls(settings.white_px**2, slow2, settings.timing_s**2, clock_information=information)
+        return cls(
+            settings.white_px**2,
+            slow2,
+            settings.timing_s**2,
+            focal_px,
+            prior2=slow2,
+            prior_share=settings.prior_share,
+            clock_information=information,
+        )
 
-    def slow_covariance(self, image_speed: tuple[float, float]) -> tuple[float, float, float, float]:
-        """The slow error's covariance, row by row, for a target moving at `image_speed`, px/s."""
+    @property
+    def slow2(self) -> float:
+        """Variance of the slow part in the middle of the picture, px²: what was learned, not far below the prior."""
+        return max(self.learned2, (self.learned2 + self.prior_share * self.prior2) / (1.0 + self.prior_share))
+
+    def slow_covariance(self, image_speed: tuple[float, float], edge: float) -> tuple[float, float, float, float]:
+        """The slow error's covariance, row by row, for a target at `image_speed`, px/s, where σ is `edge` times that
+        of the middle."""
         u, v = image_speed
-        cross = self.timing2 * u * v
-        return self.slow2 + self.timing2 * u * u, cross, cross, self.slow2 + self.timing2 * v * v
+        slow2, cross = self.slow2 * edge * edge, self.timing2 * u * v
+        return slow2 + self.timing2 * u * u, cross, cross, slow2 + self.timing2 * v * v
+
+    def slow_rate(self, image_speed: tuple[float, float], settings: NoiseSettings) -> float:
+        """How quickly the slow error of a target at `image_speed`, px/s, becomes another one, 1/s."""
+        return math.hypot(*image_speed) / (settings.reach_rad * self.focal_px) + 1.0 / settings.slow_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +83,44 @@ class Residuals:
     slow: list[float]
     slow_cov: list[list[float]]
     image_speed: tuple[float, float]
+    edge: float
+
+
+def edge_factor(camera: CameraModel, point: tuple[float, ...]) -> float:
+    """How much larger the slow error's σ is at a pixel than in the middle: lenses are known worst where they bend most.
+
+    1 + ρ² with ρ the distance from the middle over half the diagonal.
+    """
+    u, v = 2.0 * point[0] - camera.width, 2.0 * point[1] - camera.height
+    return 1.0 + (u * u + v * v) / (camera.width**2 + camera.height**2)
+
+
+def heaviness(noise: SensorNoise, found: Residuals, freedom: float) -> float:
+    """Factor of σ that makes a slow error Student's t: the expected scale of a normal mixture, given what was found
+    (Lange, Little and Taylor, JASA 84, 1989)."""
+    (a, b), ((uu, _), (_, vv)), (u, v) = found.slow, found.slow_cov, found.image_speed
+    expected2 = noise.slow2 * found.edge**2 + 0.5 * noise.timing2 * (u * u + v * v)
+    distance2 = (a * a + b * b + uu + vv) / expected2
+    return math.sqrt(min((freedom + distance2) / (freedom + 2.0), _MOST_HEAVY2))
 
 
 def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings) -> None:
     """Move `noise` towards what this report shows."""
     rate = 1.0 - math.exp(-elapsed_s / settings.memory_s)
+    independent = 1.0 - math.exp(-2.0 * elapsed_s * noise.slow_rate(found.image_speed, settings))
     (a, b), cov = found.white, found.white_cov
     white2 = 0.5 * (a * a + b * b + cov[0][0] + cov[1][1])
     noise.white2 = max(_LEAST_WHITE2, _towards(noise.white2, white2, rate))
     along, across, along_mean = _resolve(found)
     speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
-    noise.slow2 = max(_LEAST_SLOW2, _towards(noise.slow2, across, rate))
-    share = speed2 * noise.timing2 / (speed2 * noise.timing2 + noise.slow2)
-    excess = max(along - noise.slow2, 0.0) / max(speed2, 1.0)
+    rate = independent / settings.memory_looks
+    sought = min(across / found.edge**2, 9.0 * noise.slow2)
+    noise.learned2 = max(_LEAST_SLOW2, noise.learned2 + rate * (sought - noise.learned2))
+    slow2 = noise.slow2 * found.edge**2
+    share = speed2 * noise.timing2 / (speed2 * noise.timing2 + slow2)
+    excess = max(along - slow2, 0.0) / max(speed2, 1.0)
     noise.timing2 = max(_LEAST_TIMING2, _towards(noise.timing2, excess, rate * share))
-    _learn_clock(noise, along_mean, speed2, elapsed_s, settings)
+    _learn_clock(noise, along_mean, speed2, elapsed_s, independent, settings)
 
 
 def _towards(old: float, new: float, rate: float) -> float:
@@ -90,13 +142,12 @@ def _resolve(found: Residuals) -> tuple[float, float, float]:
 
 
 def _learn_clock(
-    noise: SensorNoise, along_mean: float, speed2: float, elapsed_s: float, settings: NoiseSettings
+    noise: SensorNoise, along_mean: float, speed2: float, elapsed_s: float, independent: float, settings: NoiseSettings
 ) -> None:
     """One scalar Kalman step: the slow error along the motion is −speed × what is left of the clock's error."""
     if speed2 < 25.0:
         return
     forget = math.exp(-elapsed_s / settings.clock_memory_s)
-    independent = min(elapsed_s / settings.slow_s, 1.0)
     information = speed2 / (noise.slow2 + noise.timing2 * speed2) * independent
     noise.clock_information = noise.clock_information * forget + information
     noise.clock_s -= along_mean / math.sqrt(speed2) * information / noise.clock_information

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class Look(NamedTuple):
 
 def look_at(population: Population, scan: Scan) -> Look:
     """Predict what the scan's sensor should report of every row, and score every report against it."""
-    delay_s = population.noise(scan.sensor_id).clock_s if scan.space is Space.PIXEL else 0.0
+    delay_s = population.noise(scan).clock_s if scan.space is Space.PIXEL else 0.0
     predicted = _predict(scan, population.x, delay_s)
     inside = _inside(scan, population.x, predicted)
     slot = _slots(population, scan, inside) if scan.space is Space.PIXEL else None
@@ -88,7 +89,7 @@ def _reports(population: Population, scan: Scan) -> tuple[FloatArray, FloatArray
     z = np.array([m.z for m in scan.measurements]).reshape(-1, d)
     r = np.array([m.covariance for m in scan.measurements]).reshape(-1, d, d)
     if scan.space is Space.PIXEL:
-        r = r + population.noise(scan.sensor_id).white2 * np.eye(2)
+        r = r + population.noise(scan).white2 * np.eye(2)
     return z, r
 
 
@@ -134,15 +135,15 @@ def _slots(population: Population, scan: Scan, inside: NDArray[np.bool_]) -> NDA
                 opened.append(t)
         slots[t] = k
     if opened:
-        _open_slots(population, np.isin(np.arange(len(slots)), opened), slots, scan.sensor_id)
+        _open_slots(population, np.isin(np.arange(len(slots)), opened), slots, scan)
     return np.repeat(slots, population.lengths)
 
 
-def _open_slots(population: Population, opened: NDArray[np.bool_], slots: NDArray[np.intp], sensor_id: str) -> None:
+def _open_slots(population: Population, opened: NDArray[np.bool_], slots: NDArray[np.intp], scan: Scan) -> None:
     """Forget what those slots of the `opened` targets held and begin this camera's slow error there at its prior."""
     mine = np.flatnonzero(np.repeat(opened, population.lengths))
     columns = rows.KINEMATIC + 2 * np.repeat(slots, population.lengths)[mine, None] + np.arange(2)
-    prior = np.array(population.noise(sensor_id).slow_covariance((0.0, 0.0))).reshape(2, 2)
+    prior = np.array(population.noise(scan).slow_covariance((0.0, 0.0), 1.0)).reshape(2, 2)
     population.x[mine[:, None], columns] = 0.0
     population.p[mine[:, None], columns, :] = 0.0
     population.p[mine[:, None], :, columns] = 0.0
@@ -217,12 +218,16 @@ def update(population: Population, look: Look, taken: list[tuple[int, int]]) -> 
     of_row = np.repeat(given, population.lengths)
     mine = np.flatnonzero(of_row >= 0)
     report = of_row[mine]
-    x, p, r = population.x[mine], population.p[mine], look.noise[report]
+    everyone = len(mine) == len(population.x)
+    x, p = (population.x, population.p) if everyone else (population.x[mine], population.p[mine])
+    r = look.noise[report]
     step = _Step(look.innovation.gain[mine], look.innovation.spread[mine], look.pairs.residual[mine, report])
     if _is_wide(look.scan, x, p):
         step = _iterate(population, look, mine, report, step)
     low, whitened = _robust_factor(step, r, population.settings.robust)
-    population.x[mine], population.p[mine] = rows.update(x, p, step.gain, low, whitened)
+    rows.update(x, p, step.gain, low, whitened)
+    if not everyone:
+        population.x[mine], population.p[mine] = x, p
     _reweigh(population, mine, np.where(look.valid[mine], look.pairs.log_likelihood[mine, report], -700.0))
 
 
@@ -279,7 +284,7 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     """Let the camera's noise follow what its reports of well-known targets show."""
     if look.slot is None:
         return
-    scan, sensor = look.scan, population.noise(look.scan.sensor_id)
+    scan, sensor = look.scan, population.noise(look.scan)
     elapsed_s = min((scan.time_ns - sensor.seen_ns) * 1e-9, 1.0) if sensor.seen_ns else 0.0
     sensor.seen_ns = scan.time_ns
     if not taken:
@@ -288,12 +293,15 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
     parts = _residuals(population, look, row, np.array([m for _, m in taken]))
     white, white_cov, slow, slow_cov = (part.tolist() for part in parts)
-    for i, (t, _) in enumerate(taken):
+    for i, (t, m) in enumerate(taken):
         target, speed = population.targets[t], (speeds[i][0], speeds[i][1])
-        target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed)
-        if _well_known(target, scan):
-            shown = noise.Residuals(white[i], white_cov[i], slow[i], slow_cov[i], speed)
-            noise.learn(sensor, shown, elapsed_s, population.settings.noise)
+        edge = 1.0 if scan.camera is None else noise.edge_factor(scan.camera, scan.measurements[m].z)
+        shown = noise.Residuals(white[i], white_cov[i], slow[i], slow_cov[i], speed, edge)
+        known = _well_known(target, scan)
+        if known:
+            edge *= noise.heaviness(sensor, shown, population.settings.noise.slow_freedom)
+            noise.learn(sensor, replace(shown, edge=edge), elapsed_s, population.settings.noise)
+        target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed, edge)
     if elapsed_s:
         noise.anchor_clocks([n for n in population.noises.values() if n.seen_ns])
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion import rows
+from fusion import linear, rows
 from fusion.geometry import FloatArray
 from fusion.life import Target
 from fusion.noise import SensorNoise
 from fusion.settings import FusionSettings
+from fusion.types import Scan
 
 #: Motion modes of an ordinary target: quiet and agile.
 MODES = 2
@@ -25,6 +26,7 @@ class Population:
 
     Attributes:
         x, p, log_weight, accel2: rows [R, n], [R, n, n], their log weights and acceleration densities [R].
+        slow_cov, slow_rate: [T, K, 2, 2] and [T, K] of each target's camera slots, see `noise`.
         noises: what has been learned of each camera, by id.
     """
 
@@ -37,6 +39,8 @@ class Population:
         self.p: FloatArray = np.zeros((0, n, n))
         self.log_weight: FloatArray = np.zeros(0)
         self.accel2: FloatArray = np.zeros(0)
+        self.slow_cov: FloatArray = np.zeros((0, settings.slots, 2, 2))
+        self.slow_rate: FloatArray = np.zeros((0, settings.slots))
         self.lengths: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self.starts: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
@@ -53,6 +57,9 @@ class Population:
         self.p = np.concatenate([np.zeros((0, n, n)), *(piece[2] for piece in pieces)])
         self.log_weight = np.concatenate([np.zeros(0), *(piece[3] for piece in pieces)])
         self.accel2 = np.concatenate([np.zeros(0), *(self._accelerations(piece) for piece in pieces)])
+        self.slow_cov = np.zeros((len(pieces), self.settings.slots, 2, 2))
+        self.slow_rate = np.zeros((len(pieces), self.settings.slots))
+        self.refresh()
 
     def _accelerations(self, piece: Piece) -> FloatArray:
         motion = self.settings.motion
@@ -91,6 +98,14 @@ class Population:
         spread = p + gap[:, :, None] * gap[:, None, :]
         return mean, np.add.reduceat(weight[:, None, None] * spread, self.starts, axis=0)
 
+    def places(self) -> tuple[FloatArray, FloatArray]:
+        """Mean positions [T, 3] of all targets and the sum of each one's position variances [T]."""
+        weight = np.exp(self.log_weight)
+        place = np.add.reduceat(weight[:, None] * self.x[:, :3], self.starts, axis=0)
+        gap = self.x[:, :3] - np.repeat(place, self.lengths, axis=0)
+        spread = self.p[:, 0, 0] + self.p[:, 1, 1] + self.p[:, 2, 2] + linear.total(gap * gap)
+        return place, np.add.reduceat(weight * spread, self.starts)
+
     def rows_of(self, t: int) -> slice:
         return slice(int(self.starts[t]), int(self.starts[t] + self.lengths[t]))
 
@@ -110,32 +125,46 @@ class Population:
         x[:, :6], p[:, :6, :6] = mean, cov
         return x, p, np.log(np.full(MODES, 1.0 / MODES))
 
-    def noise(self, sensor_id: str) -> SensorNoise:
-        if sensor_id not in self.noises:
-            self.noises[sensor_id] = SensorNoise.fresh(self.settings.noise)
-        return self.noises[sensor_id]
+    def noise(self, scan: Scan) -> SensorNoise:
+        """What is known of the errors of the scan's sensor."""
+        known = self.noises.get(scan.sensor_id)
+        if known is None:
+            focal_px = scan.camera.fx if scan.camera else 1.0
+            known = SensorNoise.fresh(self.settings.noise, focal_px, scan.pose.attitude_sigma_rad)
+            self.noises[scan.sensor_id] = known
+        return known
 
-    def carry(self, dt_s: float) -> None:
-        """Move every row `dt_s` on: motion modes interact, slow camera errors fade."""
+    def carry(self, dt_s: float, now_ns: int) -> None:
+        """Move every row `dt_s` on, to `now_ns`: motion modes interact, slow camera errors fade."""
         self._mix_modes(dt_s)
-        calm_s, slow_s = self.settings.motion.calm_s, self.settings.noise.slow_s
-        self.x, self.p = rows.predict(self.x, self.p, dt_s, self.accel2, calm_s, slow_s, self._slow_covariances())
+        keep, cov = np.exp(-dt_s * self.slow_rate), self.slow_cov
+        keep, cov = np.repeat(keep, self.lengths, axis=0), np.repeat(cov, self.lengths, axis=0)
+        motion = self.settings.motion
+        calm_s = np.array([motion.lone_calm_s if t.is_lone(now_ns) else motion.calm_s for t in self.targets])
+        rows.predict(self.x, self.p, dt_s, self.accel2, np.repeat(calm_s, self.lengths), keep, cov)
 
     def _mix_modes(self, dt_s: float) -> None:
         whole = np.flatnonzero(self.lengths == MODES)
         if len(whole) == 0:
             return
-        index = self.starts[whole][:, None] + np.arange(MODES)
         stay = 0.5 * (1.0 + math.exp(-2.0 * dt_s / self.settings.motion.sojourn_s))
-        x, p, weight = rows.mix(self.x[index], self.p[index], np.exp(self.log_weight[index]), stay)
-        self.x[index], self.p[index], self.log_weight[index] = x, p, np.log(weight)
+        if len(whole) == len(self):  # the usual case, without gathering
+            rows.mix(self.x, self.p, self.log_weight, slice(0, None, MODES), slice(1, None, MODES), stay)
+        else:
+            rows.mix(self.x, self.p, self.log_weight, self.starts[whole], self.starts[whole] + 1, stay)
 
-    def _slow_covariances(self) -> FloatArray:
-        """[R, K, 2, 2] stationary covariance of each row's slow camera errors."""
-        nothing = (0.0, 0.0, 0.0, 0.0)
-        entries = [
-            nothing if slot is None else self.noises[slot.sensor_id].slow_covariance(slot.image_speed)
-            for target in self.targets
-            for slot in target.slots
+    def refresh(self, sensor_id: str | None = None) -> None:
+        """Let the slow errors of one camera, or of all, follow what is known of it now."""
+        chosen = [
+            (t, k, slot)
+            for t, target in enumerate(self.targets)
+            for k, slot in enumerate(target.slots)
+            if slot is not None and (sensor_id is None or slot.sensor_id == sensor_id)
         ]
-        return np.repeat(np.array(entries).reshape(-1, self.settings.slots, 2, 2), self.lengths, axis=0)
+        if not chosen:
+            return
+        t, k = np.array([(t, k) for t, k, _ in chosen]).T
+        known = [(self.noises[slot.sensor_id], slot) for _, _, slot in chosen]
+        cov = [noise.slow_covariance(slot.image_speed, slot.edge) for noise, slot in known]
+        self.slow_cov[t, k] = np.array(cov).reshape(-1, 2, 2)
+        self.slow_rate[t, k] = [noise.slow_rate(slot.image_speed, self.settings.noise) for noise, slot in known]

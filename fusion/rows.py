@@ -44,42 +44,43 @@ def predict(
     p: FloatArray,
     dt_s: float,
     accel2: FloatArray,
-    calm_s: float,
-    slow_s: float,
+    calm_s: FloatArray,
+    slow_keep: FloatArray,
     slow_cov: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Rows `dt_s` later: velocity is an Ornstein-Uhlenbeck process, exact for any spacing.
+) -> None:
+    """Rows `dt_s` later (in place): velocity is an Ornstein-Uhlenbeck process, exact for any spacing.
 
-    Q(a + b) = F(b) Q(a) F(b)ᵀ + Q(b) holds. That velocities fade (over `calm_s`) matters while one camera is alone:
-    what it cannot see, motion along its ray, then stays near what drones do.
+    Q(a + b) = F(b) Q(a) F(b)ᵀ + Q(b) holds.
 
     Args:
+        calm_s: [R] time over which velocities fade. It matters while one camera is alone: what it cannot see, motion
+            along its ray, then stays near what drones do.
         accel2: [R] spectral density of the acceleration, m²/s³.
-        slow_cov: [R, K, 2, 2] stationary covariance of each slot's slow error, px².
+        slow_keep: [R, K] how much of each slot's slow error is left.
+        slow_cov: [R, K, 2, 2] stationary covariance of it, px².
     """
-    x, p = x.copy(), p.copy()
-    keep, calm = float(np.exp(-dt_s / slow_s)), float(np.exp(-dt_s / calm_s))
-    reach_s = calm_s * (1.0 - calm)
+    calm = np.exp(-dt_s / calm_s)
+    reach_s = (calm_s * (1.0 - calm))[:, None]
     x[:, :3] += reach_s * x[:, 3:6]
-    x[:, 3:6] *= calm
-    x[:, 6:] *= keep
-    p[:, :3, :] += reach_s * p[:, 3:6, :]
-    p[:, :, :3] += reach_s * p[:, :, 3:6]
-    p[:, 3:6, :] *= calm
-    p[:, :, 3:6] *= calm
-    p[:, 6:, :] *= keep
-    p[:, :, 6:] *= keep
+    p[:, :3, :] += reach_s[:, None] * p[:, 3:6, :]
+    p[:, :, :3] += reach_s[:, None] * p[:, :, 3:6]
+    place = p[:, :3, :3]
+    place[:] = 0.5 * (place + np.swapaxes(place, 1, 2))
+    fade = np.ones_like(x)
+    fade[:, 3:6] = calm[:, None]
+    fade[:, 6:] = np.repeat(slow_keep, 2, axis=1)
+    x *= fade
+    p *= fade[:, :, None] * fade[:, None, :]
     _add_motion_noise(p, dt_s, accel2, calm_s, calm)
-    _add_slow_noise(p, (1.0 - keep * keep) * slow_cov)
-    return x, 0.5 * (p + np.swapaxes(p, 1, 2))
+    _add_slow_noise(p, (1.0 - slow_keep * slow_keep)[:, :, None, None] * slow_cov)
 
 
-def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray, calm_s: float, calm: float) -> None:
+def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray, calm_s: FloatArray, calm: FloatArray) -> None:
     """Covariance that white acceleration adds (integrated Ornstein-Uhlenbeck; Stone et al. 2014, 3.2.2)."""
     lost = 1.0 - calm
     speed = 0.5 * calm_s * (1.0 - calm * calm)
     cross = 0.5 * calm_s**2 * lost * lost
-    place = max(calm_s**2 * dt_s - 2.0 * calm_s**3 * lost + calm_s**2 * speed, 0.0)
+    place = np.maximum(calm_s**2 * dt_s - 2.0 * calm_s**3 * lost + calm_s**2 * speed, 0.0)
     for k in range(3):
         p[:, k, k] += accel2 * place
         p[:, k, k + 3] += accel2 * cross
@@ -88,9 +89,10 @@ def _add_motion_noise(p: FloatArray, dt_s: float, accel2: FloatArray, calm_s: fl
 
 
 def _add_slow_noise(p: FloatArray, noise: FloatArray) -> None:
-    for slot in range(noise.shape[1]):
-        c = KINEMATIC + 2 * slot
-        p[:, c : c + 2, c : c + 2] += noise[:, slot]
+    count, slots = noise.shape[:2]
+    blocks = p[:, KINEMATIC:, KINEMATIC:].reshape(count, slots, 2, slots, 2, copy=False)
+    own: FloatArray = np.einsum("rkakb->rkab", blocks)  # a view of the diagonal blocks
+    own += noise
 
 
 def innovation(
@@ -102,33 +104,32 @@ def innovation(
         z, jacobian: [R, d] and [R, d, 6] of `spaces.predict` at these rows.
         slot: camera slot of each row, or None for sensors without a modelled slow error.
     """
-    gain = p[:, :, 0, None] * jacobian[:, None, :, 0]
+    seen = jacobian[:, :, 0, None] * p[:, 0, None, :]  # H P, whose rows lie together in memory: P is symmetric
     for k in range(1, KINEMATIC):
-        gain = gain + p[:, :, k, None] * jacobian[:, None, :, k]
+        seen += jacobian[:, :, k, None] * p[:, k, None, :]
     if slot is not None:
-        columns = KINEMATIC + 2 * slot[:, None] + np.arange(2)
-        gain = gain + np.take_along_axis(p, columns[:, None, :], axis=2)
-        z = z + np.take_along_axis(x, columns, axis=1)
+        here, columns = np.arange(len(x))[:, None], KINEMATIC + 2 * slot[:, None] + np.arange(2)
+        seen += p[here, columns]
+        z = z + x[here, columns]
+    gain = linear.transpose(seen)
     spread = linear.multiply(jacobian, gain[:, :KINEMATIC])
     if slot is not None:
-        spread = spread + np.take_along_axis(gain, columns[:, :, None], axis=1)
+        spread = spread + gain[here, columns]
     return Innovation(z, gain, 0.5 * (spread + linear.transpose(spread)))
 
 
-def update(
-    x: FloatArray, p: FloatArray, gain: FloatArray, low: FloatArray, whitened: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Kalman update of rows: `low` [R, d, d] is the factor of the innovation covariance, `whitened` [R, d] = L⁻¹ν.
+def update(x: FloatArray, p: FloatArray, gain: FloatArray, low: FloatArray, whitened: FloatArray) -> None:
+    """Kalman update of rows (in place).
 
-    The covariance loses a sum of squares and stays symmetric exactly; variances are held above a floor.
+    `low` [R, d, d] is the factor of the innovation covariance, `whitened` [R, d] = L⁻¹ν. The covariance loses a sum of
+    squares and stays symmetric exactly; variances are held above a floor.
     """
     weights = linear.solve_lower(low, linear.transpose(gain))
-    x, p = x.copy(), p.copy()
     for k in range(low.shape[-1]):
-        x += weights[:, k, :] * whitened[:, k, None]
-        p -= weights[:, k, :, None] * weights[:, k, None, :]
+        w = weights[:, k]
+        x += w * whitened[:, k, None]
+        p -= w[:, :, None] * w[:, None, :]
     hold_positive(p)
-    return x, p
 
 
 def shift(x: FloatArray, gain: FloatArray, low: FloatArray, whitened: FloatArray) -> FloatArray:
@@ -157,17 +158,29 @@ def hold_positive(p: FloatArray) -> None:
     np.maximum(diagonal, _FLOOR, out=diagonal)
 
 
-def mix(x: FloatArray, p: FloatArray, weight: FloatArray, stay: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Interaction step of the multiple model over targets `[T, 2, …]`: mixed rows, covariances and weights [T, 2]."""
-    switch = 1.0 - stay
-    ahead = stay * weight + switch * weight[:, ::-1]
-    kept = stay * weight / ahead  # how much of each mixed row came from its own mode
-    other = 1.0 - kept
-    gap = x - x[:, ::-1]
-    mixed_x = x - other[..., None] * gap
-    spread = (kept * other)[..., None, None] * (gap[..., :, None] * gap[..., None, :])
-    mixed_p = kept[..., None, None] * p + other[..., None, None] * p[:, ::-1] + spread
-    return mixed_x, mixed_p, ahead
+def mix(
+    x: FloatArray,
+    p: FloatArray,
+    log_weight: FloatArray,
+    first: NDArray[np.intp] | slice,
+    second: NDArray[np.intp] | slice,
+    stay: float,
+) -> None:
+    """Interaction step of the multiple model (in place): rows `first` [W] and `second` [W] are the modes of W targets.
+
+    With D = P₂ − P₁, g = x₂ − x₁ and the share s of the other mode in a mixed one: P₁ + s (D + (1 − s) g gᵀ).
+    """
+    weight1, weight2 = np.exp(log_weight[first]), np.exp(log_weight[second])
+    ahead1 = stay * weight1 + (1.0 - stay) * weight2
+    ahead2 = stay * weight2 + (1.0 - stay) * weight1
+    share1, share2 = 1.0 - stay * weight1 / ahead1, 1.0 - stay * weight2 / ahead2
+    p1, p2, gap = p[first], p[second], x[second] - x[first]
+    change, outer = p2 - p1, gap[:, :, None] * gap[:, None, :]
+    x[first] += share1[:, None] * gap
+    x[second] -= share2[:, None] * gap
+    p[first] = p1 + share1[:, None, None] * (change + (1.0 - share1)[:, None, None] * outer)
+    p[second] = p2 - share2[:, None, None] * (change - (1.0 - share2)[:, None, None] * outer)
+    log_weight[first], log_weight[second] = np.log(ahead1), np.log(ahead2)
 
 
 def collapse(x: FloatArray, p: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,28 +12,45 @@ class MotionSettings:
     Attributes:
         quiet_accel, agile_accel: σ of white acceleration, m/s² per √Hz (m s^-3/2), of the two modes.
         sojourn_s: mean time a target stays in a mode.
-        calm_s: time constant over which velocities fade.
+        calm_s: time constant over which velocities fade,
+        lone_calm_s: and while only one sensor follows a target: what it cannot see stays near what drones do.
     """
 
     quiet_accel: float = 1.0
     agile_accel: float = 5.0
     sojourn_s: float = 3.0
-    calm_s: float = 20.0
+    calm_s: float = 1000.0
+    lone_calm_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseSettings:
     """Where the estimate of each camera's noise starts, and how quickly it follows.
 
-    A camera's error is a white part, a slow part (calibration, rolling shutter, where on the drone the box sits) with
-    correlation time `slow_s`, and a timing part along the motion in the picture.
+    A camera's error is a white part, a slow part (calibration, rolling shutter, where on the drone the box sits) that
+    changes as the target moves through the picture, and a timing part along that motion.
+
+    Attributes:
+        white_px, slow_rad, timing_s: σ of the three parts at the start; the slow one as an angle.
+        reach_rad: the slow part is another one after the target has moved this far in the picture,
+        slow_s: or after this time.
+        memory_s: time over which the white part is averaged.
+        memory_looks: independent looks over which the slow and the timing part are averaged.
+        slow_freedom: degrees of freedom of the slow part, which is Student's t: now and then a lens is far worse
+            somewhere than elsewhere.
+        prior_share: weight of the slow part's prior against what was learned, where that is less: a lens that is good
+            where the target has been may be worse where it goes.
     """
 
     white_px: float = 1.0
-    slow_px: float = 2.0
+    slow_rad: float = 0.0015
     timing_s: float = 0.01
-    slow_s: float = 2.0
+    reach_rad: float = 0.12
+    slow_s: float = 60.0
     memory_s: float = 20.0
+    memory_looks: float = 15.0
+    slow_freedom: float = 4.0
+    prior_share: float = 0.5
     clock_prior_s: float = 0.03
     clock_memory_s: float = 300.0
 

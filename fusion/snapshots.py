@@ -90,8 +90,7 @@ def _read_piece(stored: dict[str, Any]) -> Piece:
 
 
 def _read_slot(stored: dict[str, Any]) -> Slot:
-    u, v = stored["image_speed"]
-    return Slot(stored["sensor_id"], stored["seen_ns"], (u, v))
+    return Slot(**{**stored, "image_speed": tuple(stored["image_speed"])})
 
 
 def _read_ray(stored: dict[str, Any] | None) -> Ray | None:

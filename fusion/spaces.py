@@ -67,6 +67,8 @@ def predict(
         z, by_relative, valid = _pixels(seen.relative_m, pose, camera)
     else:
         z, by_relative, valid = _angles(seen.relative_m, DIMENSION[space])
+    if propagation_mps is None:
+        return Prediction(z, np.concatenate([by_relative, -delay_s * by_relative], axis=-1), valid)
     jacobian = np.concatenate(
         [_product(by_relative, seen.by_position), _product(by_relative, seen.by_velocity)], axis=-1
     )
