@@ -9,10 +9,7 @@ back with `weights_only`) and continues from it; at its end it writes `models/we
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import queue
 import threading
 import time
@@ -24,9 +21,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import save_file
 from torch import Tensor
 
+from models import running
 from models.detector import Architecture, DetectorNetwork
 from models.evaluate import set_thresholds
 from models.halmstad import load_clips
@@ -78,7 +75,7 @@ def train(
         KeyError: no such recipe.
     """
     recipe = RECIPES[recipe_name]
-    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    where = running.chosen_device(device)
     if threads:
         torch.set_num_threads(threads)
     clips = load_clips(data, recipe.band, "train")
@@ -103,30 +100,24 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.checkpoint = recipe, device, checkpoint
         self.network = DetectorNetwork(Architecture(recipe.band)).to(device, memory_format=torch.channels_last)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.average = running.copied_weights(self.network)
         decay = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.99))
         self.step = 0
-        if checkpoint.is_file():
-            self._load()
-
-    def _load(self) -> None:
-        saved = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(saved["network"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.average, self.step = saved["average"], saved["step"]
+        saved = running.load_checkpoint(checkpoint, device)
+        if saved is not None:
+            self.network.load_state_dict(saved["network"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.average, self.step = saved["average"], saved["step"]
 
     def save(self) -> None:
-        """Written beside and renamed, so that an interruption leaves the old checkpoint whole."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
-        torch.save({**state, "average": self.average, "step": self.step}, partial)
-        partial.rename(self.checkpoint)
+        running.save_checkpoint(self.checkpoint, {**state, "average": self.average, "step": self.step})
 
     def learn(self, planes: Tensor, targets: Targets) -> dict[str, float]:
+        """One step on one batch; its losses."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
         self.network.train()
@@ -136,7 +127,8 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimiser.step()
         self.step += 1
-        self._follow()
+        # Short at first, so that the start is forgotten.
+        running.follow(self.average, self.network, self.recipe.average * (1 - math.exp(-self.step / 1000)))
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _rate(self) -> float:
@@ -145,16 +137,6 @@ class Run:
             return recipe.rate * (self.step + 1) / recipe.warm_up
         done = (self.step - recipe.warm_up) / max(recipe.steps - recipe.warm_up, 1)
         return recipe.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-    def _follow(self) -> None:
-        """Exponential moving average of the weights; short at first, so that the start is forgotten."""
-        keep = self.recipe.average * (1 - math.exp(-self.step / 1000))
-        for name, value in self.network.state_dict().items():
-            mean = self.average[name]
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value.detach(), 1 - keep)
-            else:
-                mean.copy_(value)
 
 
 def _loop(run: Run, sampler: Sampler, last: int) -> None:
@@ -221,14 +203,9 @@ def collate(samples: list[Sample]) -> tuple[Tensor, Targets]:
 
 def write_weights(run: Run, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
     """The averaged weights as safetensors, and beside them what made them."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    partial = path.with_suffix(".partial")
-    save_file({k: v.float().cpu().contiguous() for k, v in run.average.items() if v.dtype.is_floating_point}, partial)
-    os.replace(partial, path)
     card = {
         "name": f"deeplomatics-{name}",
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "architecture": run.network.architecture.to_dict(),
         "recipe": asdict(run.recipe),
         "steps_done": run.step,
@@ -236,5 +213,5 @@ def write_weights(run: Run, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
         "command": f"deeplomatics train detector --recipe {name}",
         "torch": torch.__version__,
     }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    running.write_weights(path, run.average, card)
     return path
