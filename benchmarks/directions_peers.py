@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -35,11 +36,13 @@ def environment() -> Path:
     return python
 
 
-def run(windows: np.ndarray, places: np.ndarray, rate_hz: float, speed_mps: float) -> dict[str, dict[str, Any]]:
-    """For each peer {"seconds": CPU time, "directions": one unit vector ENU for each window `[W, M, N]`}."""
+def run(
+    windows: np.ndarray, places: np.ndarray, rate_hz: float, speed_mps: float, sources: int = 1
+) -> dict[str, dict[str, Any]]:
+    """For each peer {"seconds": CPU time, "directions": unit vectors ENU `[W, sources, 3]` of windows `[W, M, N]`}."""
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.npz"), Path(folder, "answer.json")
-        np.savez(task, windows=windows, places=places, rate_hz=rate_hz, speed_mps=speed_mps)
+        np.savez(task, windows=windows, places=places, rate_hz=rate_hz, speed_mps=speed_mps, sources=sources)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         command = [str(environment()), __file__, str(task), str(answer)]
         subprocess.run(command, check=True, env=os.environ | one_thread)
@@ -58,7 +61,14 @@ def _answer(task: Path, answer: Path) -> None:
     found = {}
     for label, kind in (("pyroomacoustics SRP-PHAT", "SRP"), ("pyroomacoustics MUSIC", "MUSIC")):
         estimator = pyroomacoustics.doa.algorithms[kind](
-            places.T, rate, TRANSFORM, c=float(data["speed_mps"]), azimuth=azimuth, colatitude=colatitude, dim=3
+            places.T,
+            rate,
+            TRANSFORM,
+            c=float(data["speed_mps"]),
+            num_src=int(data["sources"]),
+            azimuth=azimuth,
+            colatitude=colatitude,
+            dim=3,
         )
         start = time.process_time()
         directions = [_locate(estimator, window) for window in data["windows"]]
@@ -66,15 +76,14 @@ def _answer(task: Path, answer: Path) -> None:
     answer.write_text(json.dumps(found), encoding="utf-8")
 
 
-def _locate(estimator: Any, window: np.ndarray) -> list[float]:
+def _locate(estimator: Any, window: np.ndarray) -> list[list[float]]:
     """Its azimuth is from the x axis, and its colatitude from the z axis."""
     hop = TRANSFORM // 2
     starts = range(0, window.shape[1] - TRANSFORM + 1, hop)
     frames = np.stack([window[:, s : s + TRANSFORM] for s in starts], axis=1) * np.hanning(TRANSFORM)
     estimator.locate_sources(np.fft.rfft(frames).swapaxes(1, 2), freq_range=[150.0, 4000.0])
-    azimuth, colatitude = float(estimator.azimuth_recon[0]), float(estimator.colatitude_recon[0])
-    level = np.sin(colatitude)
-    return [float(level * np.cos(azimuth)), float(level * np.sin(azimuth)), float(np.cos(colatitude))]
+    found = zip(estimator.azimuth_recon.tolist(), estimator.colatitude_recon.tolist(), strict=True)
+    return [[math.sin(c) * math.cos(a), math.sin(c) * math.sin(a), math.cos(c)] for a, c in found]
 
 
 if __name__ == "__main__":
