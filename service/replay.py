@@ -109,8 +109,8 @@ class _CameraLine:
         pixels = cv2.imdecode(np.frombuffer(picture[1], np.uint8), flag)
         if pixels is None or pixels.size > MOST_PIXELS:
             return None
-        pixels = np.asarray(pixels.reshape(*pixels.shape[:2], -1), np.uint8)
-        return Frame(self.sensor_id, recorded.time_ns, recorded.sequence, self.band, pixels)
+        whole = np.asarray(pixels.reshape(*pixels.shape[:2], -1), np.uint8)
+        return Frame(self.sensor_id, recorded.time_ns, recorded.sequence, self.band, whole)
 
 
 class Replay:

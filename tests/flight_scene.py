@@ -25,7 +25,8 @@ import fusion_scene  # isort: skip
 
 START_NS = 1_777_636_800_000_000_000
 THRESHOLDS = dict.fromkeys(CLASSES, 0.4)
-ZONES = """zones:
+MORE = """fusion: {lag: 0.3}
+zones:
   - {name: yard, kind: exclusion, polygon: [[47.3999, 8.4999], [47.3999, 8.5001], [47.4001, 8.5001], [47.4001, 8.4999]]}
 """
 
@@ -46,7 +47,7 @@ class SceneClock:
 
 
 def scene_site() -> Site:
-    return fusion_scene.site(more=ZONES)
+    return fusion_scene.site(more=MORE)
 
 
 def looks(site: Site, seconds: float) -> list[Detections]:
