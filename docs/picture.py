@@ -1,4 +1,4 @@
-"""Make the picture in the README: the console on the simulated scene, after the tracks have had time to form.
+"""Make the picture in the README: the console on the simulated site, after the tracks have had time to form.
 
     .venv/bin/python docs/picture.py
 
@@ -24,8 +24,8 @@ from playwright.sync_api import sync_playwright
 OUTPUT = Path(__file__).parent / "images" / "console.png"
 COMMAND = Path(sys.executable).parent / "deeplomatics"
 WIDTH, HEIGHT = 1440, 900
-READY_S = 60
-WATCH_S = 12.0  # long enough for trails
+READY_S = 180
+WATCH_S = 25.0  # long enough for trails, and for the liar to be found out
 
 
 def free_port() -> int:
@@ -41,6 +41,8 @@ def take(address: str, browser_path: str) -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark")
         page.goto(address)
         page.wait_for_timeout(WATCH_S * 1000)
+        page.keyboard.press("j")  # the most threatening track is the target
+        page.wait_for_timeout(2000)
         OUTPUT.parent.mkdir(exist_ok=True)
         page.screenshot(path=OUTPUT)
         browser.close()

@@ -319,8 +319,7 @@ def test_a_site_that_locates_shows_map_threats_and_alerts_that_agree(
     assert "Conflict" in liar.inner_text()
     assert "High threat" in rows.first.inner_text()
 
-    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
-    x, y = page.evaluate(FIND_ON_MAP, DRONE)
+    x, y = page.wait_for_function(FIND_ON_MAP, arg=DRONE).json_value()
     page.mouse.click(x, y)
     chosen = page.locator('[role="option"][aria-selected="true"]')
     chosen.wait_for()
@@ -349,14 +348,14 @@ def test_the_map_moves_under_the_wheel_and_comes_back(open_page: Open, posted: s
     page.locator("canvas.chart").wait_for()
     page.locator("[data-track]").first.wait_for()
     page.get_by_role("listbox", name="Tracks").get_by_role("option").filter(has_text="Drone").first.wait_for()
-    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
+    page.wait_for_function(FIND_ON_MAP, arg=DRONE)
     box = page.locator("canvas.chart").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 8, box["y"] + box["height"] - 8)
     page.mouse.wheel(0, -4000)  # far into an empty corner
     page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) === null", arg=DRONE)
     page.keyboard.press("m")
-    page.wait_for_function(f"colour => ({FIND_ON_MAP})(colour) !== null", arg=DRONE)
+    page.wait_for_function(FIND_ON_MAP, arg=DRONE)
 
 
 @pytest.mark.browser

@@ -72,7 +72,7 @@ function fitted(width: number, height: number, dpr: number): ChartView {
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const foot = footPx * dpr;
-  const scale = Math.min(width / Math.max(right - left, 40), (height - foot) / Math.max(high - low, 40)) * 0.86;
+  const scale = Math.min(width / Math.max(right - left, 40), Math.max(height - foot, height / 2) / Math.max(high - low, 40)) * 0.86;
   return { centre: [(left + right) / 2, (low + high) / 2 - foot / 2 / scale], scale, width, height, dpr };
 }
 
@@ -134,7 +134,8 @@ class ChartPainter {
   }
 
   private draw(): void {
-    if (this.context) paintChart(this.context, chart.peek(), this.view(), look.peek());
+    const hidden = this.canvas.clientHeight === 0; // as on a phone that shows another tab
+    if (this.context && !hidden) paintChart(this.context, chart.peek(), this.view(), look.peek());
   }
 }
 
