@@ -17,6 +17,7 @@ import orjson
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from fusion.kinds import readers
 from fusion.reports import Refused, read_line, read_report
 from fusion.site import Site
 from fusion.types import NS, Measurement, Scan
@@ -79,6 +80,7 @@ class Intake:
         self._bus = bus
         self._clock = clock
         self._lag_ns = lag_ns
+        readers()  # found now: the first batch is not to wait for it, and a report is soon too late
         self._one_at_a_time = threading.Lock()
         self._sequence = 0
         self._known: dict[tuple[str, int, Measurement], None] = {}

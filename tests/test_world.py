@@ -38,11 +38,11 @@ from service.settings import Settings
 from service.stage import WorldStage
 from tracking.types import Status
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 POSTS = {"west": (-200.0, 0.0, 2.0), "east": (200.0, 0.0, 2.0)}
 SITE = (
     "site: {name: field, origin: {latitude: 47.4, longitude: 8.5, altitude: 400}}\n"
-    "fusion: {lag: 1.5}\nsensors:\n"
+    "fusion: {lag: 4}\nsensors:\n"
     + "".join(f"  - {{id: {name}, kind: external, position: {{enu: {list(at)}}}}}\n" for name, at in POSTS.items())
     + "zones:\n  - name: Field\n    kind: exclusion\n"
     + "    polygon: [[47.4, 8.499], [47.4, 8.501], [47.402, 8.501], [47.402, 8.499]]\n"
@@ -100,7 +100,7 @@ def test_a_posted_bearing_pair_becomes_a_track_that_enters_a_zone_and_is_acknowl
         assert {each["state"] for each in client.get("/api/v1/sensors").json()["sensors"]} == {"starting"}
         with client.websocket_connect("/api/v1/ws?topics=tracks,alerts") as socket:
             assert receive(socket, lambda m: m["type"] == "snapshot")["alerts"] == []
-            fly(client, 5.0)
+            fly(client, 6.0)
             told = receive(socket, lambda m: m["type"] == "update" and m["topic"] == "tracks")["data"]
             alert = receive(socket, lambda m: m["type"] == "alert" and m["data"]["kind"] == "enter")["data"]
             check_track(client, told["id"])
@@ -175,7 +175,7 @@ def test_bad_lines_are_refused_with_their_number_and_the_rest_is_taken(tmp_path:
         9: (json.dumps(bearing("west", 0.0, now)).replace(f"{now}", "1" + "0" * 400), "time is out of range"),
     }
     lines = [good[0], *(line for line, _ in bad.values()), *good[1:]]
-    with served_site(tmp_path, SITE.replace("1.5", "30")) as (_, client):
+    with served_site(tmp_path, SITE.replace("lag: 4", "lag: 30")) as (_, client):
         answer = client.post("/api/v1/measurements", content="\n".join(lines)).json()
         assert answer["taken"] == 3
         reasons = {each["line"]: each["reason"] for each in answer["refused"]}
