@@ -1,11 +1,15 @@
 """Figures of the fusion on the ETH multi-camera flights (Li et al. 2020), scored against RTK after `calibrated_until`.
 
     python -m benchmarks.fusion_eth --data ../shared/data/eth_multicam [--sets set1 set2 set3] [--table] [--json FILE]
+                                    [--seconds 30] [--rate 8]
 
 A track's line is compared with RTK at each RTK time between two of its lines, while two cameras or more report; gaps of
 RTK over a second are left out. Position errors in metres; NEES of the position, three degrees of freedom, against the
 two-sided 95 % band (above it the covariance was too small). `--table` repeats with disturbed measurements (one camera
-dropped, half the labels, false points, disorder, one clock 50 ms wrong).
+dropped, two cameras only, half the labels, false points, disorder, one clock 50 ms wrong; `clock_ms` is then how much
+later the engine thinks that clock is than it thought without the disturbance, in the same run, and should be 50).
+`--seconds` takes the first of the scored part only, and as much before it to start on; `--rate` at most so many reports
+of each camera a second: the whole table of the whole flights takes hours.
 """
 
 from __future__ import annotations
@@ -13,24 +17,29 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import random
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.fuse import Refusals, fuse
+from fusion.engine import FusionEngine
+from fusion.fuse import Refusals, ordered, track_lines
 from fusion.geometry import FloatArray
+from fusion.sequencer import DEFAULT_LAG_NS
 from fusion.site import Site, parse_site
 
 Line = dict[str, Any]
 NEES_BAND = (0.2158, 9.3484)  # 2.5 and 97.5 % of χ² with three degrees of freedom
 RECENT_S = 0.5
 GAP_S = 1.0
+LATE = " 50 ms late"
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Figures:
     missing: float
     tracks: int
     seconds: float
+    clock_ms: float | None = None
 
 
 def read_flight(folder: Path) -> Flight:
@@ -68,18 +78,41 @@ def read_flight(folder: Path) -> Flight:
     return Flight(folder.name, site, lines, truth, split["calibrated_until"], split["last"])
 
 
-def score(flight: Flight, lines: list[Line], disturbance: str) -> Figures:
-    """Fuse and compare."""
-    began = time.process_time()
-    tracks = [json.loads(t) for t in fuse((json.dumps(v).encode() for v in lines), flight.site, Refusals())]
+def shortened(flight: Flight, seconds: float | None, rate: float | None) -> Flight:
+    """The first seconds of the scored part, as much before it, and so many reports of each camera a second."""
+    begin, end = flight.score_from, flight.score_until
+    lines = flight.lines
+    if seconds is not None:
+        end = min(end, begin + seconds)
+        lines = [v for v in lines if begin - seconds <= v["time"] < end]
+    if rate is not None:
+        lines = list(_thinned(lines, 1.0 / rate))
+    return replace(flight, lines=lines, score_until=end)
+
+
+def _thinned(lines: list[Line], gap_s: float) -> Iterator[Line]:
+    last: dict[str, float] = {}
+    for line in lines:
+        if line["time"] - last.get(line["sensor_id"], -math.inf) >= gap_s:
+            last[line["sensor_id"]] = line["time"]
+            yield line
+
+
+def score(flight: Flight, lines: list[Line], disturbance: str) -> tuple[Figures, dict[str, float]]:
+    """Fuse and compare; also how late the engine thinks each camera's clock is, s."""
+    began, engine, tracks = time.process_time(), FusionEngine(), list[Line]()
+    encoded = (json.dumps(v).encode() for v in lines)
+    for message in ordered(encoded, flight.site, Refusals(), DEFAULT_LAG_NS):
+        tracks += [json.loads(t) for t in track_lines(engine.step(message), flight.site.frame)]
     seconds = time.process_time() - began
+    clocks = {name: noise.clock_s for name, noise in engine.population.noises.items()}
     times = flight.truth[_scored_rows(flight, lines)]
     found = _best(tracks, times)
     errors, nees = found[:, 0], found[:, 1]
     seen = np.isfinite(errors)
     names, counts = np.unique(found[seen, 2], return_counts=True)
     low, high = NEES_BAND
-    return Figures(
+    figures = Figures(
         flight.name, disturbance,
         median_m=round(float(np.median(errors[seen])), 4),
         p95_m=round(float(np.percentile(errors[seen], 95)), 4),
@@ -89,6 +122,7 @@ def score(flight: Flight, lines: list[Line], disturbance: str) -> Figures:
         nees_above=round(float(np.mean(nees[seen] >= high)), 4),
         scored=len(times), missing=round(float(np.mean(~seen)), 4), tracks=len(names), seconds=round(seconds, 1),
     )  # fmt: skip
+    return figures, clocks
 
 
 def _scored_rows(flight: Flight, lines: list[Line]) -> NDArray[np.bool_]:
@@ -139,7 +173,7 @@ def disturbances(flight: Flight) -> Iterator[tuple[str, list[Line]]]:
     yield "20 % false points", _with_false(flight, rng)
     yield "0.5 s of disorder", sorted(flight.lines, key=lambda v: float(v["time"]) + 0.5 * rng.random())
     for camera in cameras:
-        yield f"{camera} 50 ms late", _late(flight, camera, 0.05)
+        yield camera + LATE, _late(flight, camera, 0.05)
 
 
 def _with_false(flight: Flight, rng: random.Random) -> list[Line]:
@@ -157,22 +191,37 @@ def _late(flight: Flight, camera: str, by_s: float) -> list[Line]:
     return sorted(moved, key=lambda v: float(v["time"]))
 
 
+def cases(flight: Flight, table: bool) -> Iterator[Figures]:
+    """Figures as recorded and, for a table, of every disturbance, with progress on a terminal."""
+    plain, clocks = score(flight, flight.lines, "as recorded")
+    yield plain
+    for k, (disturbance, lines) in enumerate(disturbances(flight) if table else []):
+        if sys.stderr.isatty():
+            print(f"{flight.name}: {k + 1} of {4 + 2 * len(flight.site.sensors)}", file=sys.stderr)
+        found, after = score(flight, lines, disturbance)
+        camera = disturbance.removesuffix(LATE)
+        if camera != disturbance and camera in after and camera in clocks:
+            found = replace(found, clock_ms=round(1e3 * (after[camera] - clocks[camera]), 1))
+        yield found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", default=["set1", "set2", "set3"])
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--rate", type=float)
     arguments = parser.parse_args()
-    results = []
+    results: list[Line] = []
     for name in arguments.sets:
-        flight = read_flight(arguments.data / name)
-        cases = [("as recorded", flight.lines), *(disturbances(flight) if arguments.table else [])]
-        for disturbance, lines in cases:
-            results.append(score(flight, lines, disturbance))
-            print(json.dumps(asdict(results[-1])), flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
+        flight = shortened(read_flight(arguments.data / name), arguments.seconds, arguments.rate)
+        for figures in cases(flight, arguments.table):
+            results.append(asdict(figures))
+            print(json.dumps(results[-1]), flush=True)
+            if arguments.json:  # after each, so that a broken run has left what it found
+                arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
