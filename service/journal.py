@@ -37,11 +37,13 @@ from service.types import CameraUpdate, Envelope, Message, WorldUpdate, ZoneChan
 from tracking.types import Status
 
 CAPACITY = 16_384  # messages that may wait: minutes, should the disk not answer
-TAKE = 256  # messages written before the time is looked at again
+TAKE = 1024  # messages written before the time is looked at again
+GATHER_S = 0.1  # messages are written together: waking for each would cost as much as writing it
 FLUSH_S = 0.4
 SYNC_S = 1.0
 RETRY_S = 5.0
 RETIRE_S = 30.0
+BOXES_S = 0.2  # between two sets of boxes of a camera whose pictures are not recorded
 MAP_S = 0.5  # between two maps of the tracks
 LEAST_SCORE = 0.25  # of a detection that is drawn, or that makes a picture worth keeping
 AFTER_S = 2.0  # pictures are kept so long after the last detection
@@ -238,9 +240,10 @@ class Journal:
         self._parts = about.part
         self._due_ns = dict.fromkeys(("flush", "sync", "retry", "retire"), 0)
         self._split = threading.Event()
+        self._hurry = threading.Event()
         self._ids = _FirstIds(about)
         self._holding: dict[str, Envelope] = {}  # what was said once and holds on
-        self._drawn: set[str] = set()  # cameras whose last annotations were not empty
+        self._drawn_ns: dict[str, int] = {}  # when boxes of a camera were last written; 0: none are shown
         self._map_ns = 0
         self._thread: threading.Thread | None = None
 
@@ -261,6 +264,7 @@ class Journal:
 
     def close(self, timeout_s: float = 4.0) -> None:
         """End the file once the (closed) subscription is empty, and let the folder go."""
+        self._hurry.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
             if self._thread.is_alive():
@@ -274,6 +278,7 @@ class Journal:
         self.state, ended = JournalState(), JournalState("stopped", "The program failed on a message; see the log.")
         try:
             while True:
+                self._hurry.wait(GATHER_S)
                 envelopes = subscription.take(FLUSH_S / 2, TAKE)
                 self.step(envelopes)
                 if not envelopes and subscription.closed:
@@ -387,8 +392,7 @@ class Journal:
     def _record(self, part: Part, envelope: Envelope) -> None:
         """One message; before it its picture, behind it what viewers show."""
         message, now_ns = envelope.message, envelope.received_ns
-        if isinstance(message, CameraUpdate):
-            self._record_picture(part, message, now_ns)
+        pictured = isinstance(message, CameraUpdate) and self._record_picture(part, message, now_ns)
         time_ns = event_time_ns(message) or now_ns
         part.add(topic_of(message), KINDS[type(message)].name, now_ns, time_ns, encode(envelope), envelope.seq)
         self.tally.messages += 1
@@ -396,29 +400,33 @@ class Journal:
         if isinstance(message, ZoneChange):
             self._holding[message.zone_id] = envelope
         if isinstance(message, CameraUpdate):
-            self._record_boxes(part, message, now_ns)
+            self._record_boxes(part, message, pictured, now_ns)
         elif isinstance(message, WorldUpdate):
             self._record_map(part, message, now_ns)
 
-    def _record_picture(self, part: Part, update: CameraUpdate, now_ns: int) -> None:
+    def _record_picture(self, part: Part, update: CameraUpdate, now_ns: int) -> bool:
         frame = self._shelf.take(update)
         if frame is None:
-            return
+            return False
         done, jpeg = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, self.settings.quality])
         if not done or jpeg.nbytes > MOST_JPEG:
             self.tally.pictures_dropped += 1
-            return
+            return False
         data = foxglove.compressed_image(frame.sensor_id, frame.time_ns, jpeg.tobytes())
         part.add(image_topic(frame.sensor_id), foxglove.IMAGE, now_ns, frame.time_ns, data, frame.sequence)
         self.tally.pictures += 1
+        return True
 
-    def _record_boxes(self, part: Part, update: CameraUpdate, now_ns: int) -> None:
-        """Also the first time that there are none, so that a viewer clears the last ones."""
+    def _record_boxes(self, part: Part, update: CameraUpdate, pictured: bool, now_ns: int) -> None:
+        """With each picture; without pictures now and then. Also the first time that there are none, so that a viewer
+        clears the last ones."""
         tracked, sensor_id = bool(update.tracks.tracks), update.sensor_id
-        if tracked or sensor_id in self._drawn:
-            (self._drawn.add if tracked else self._drawn.discard)(sensor_id)
-            data = foxglove.image_annotations(update.detections, update.tracks, LEAST_SCORE)
-            part.add(f"/camera/{sensor_id}/annotations", foxglove.ANNOTATIONS, now_ns, update.time_ns, data)
+        drawn_ns = self._drawn_ns.get(sensor_id, 0)
+        if not (drawn_ns or tracked) or (tracked and not pictured and 0 <= now_ns - drawn_ns < BOXES_S * SECOND_NS):
+            return
+        self._drawn_ns[sensor_id] = now_ns if tracked else 0
+        data = foxglove.image_annotations(update.detections, update.tracks, LEAST_SCORE)
+        part.add(f"/camera/{sensor_id}/annotations", foxglove.ANNOTATIONS, now_ns, update.time_ns, data)
 
     def _record_map(self, part: Part, update: WorldUpdate, now_ns: int) -> None:
         if now_ns - self._map_ns >= MAP_S * SECOND_NS:
