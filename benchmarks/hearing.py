@@ -1,6 +1,6 @@
 """What listening costs: how many arrays one core carries, and how long after its sound a look is done.
 
-    python benchmarks/hearing.py [--seconds 20] [--json FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.hearing [--seconds 20] [--json FILE]
 
 One array of eight microphones at 48 kHz hears a simulated drone in noise. All of its work is counted: directions,
 recognition, noise floor, fixed emitters, wind and spectrogram, ten looks a second, and the examination of its channels
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import describe
 from fusion.geometry import angles_to_direction
 from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.sensors.microphone_array.source import Block
@@ -43,7 +44,8 @@ def sound(seconds: float) -> np.ndarray:
     rotor = Rotor(path, (0.0, seconds), (5400.0, 5600.0), 2, tuple(harmonics.tolist()))
     heard = field([rotor], microphones(), np.arange(round(seconds * RATE)) / RATE, Air())
     noisy = at_snr(heard, generator.standard_normal(heard.shape), 5.0)
-    return (0.05 / noisy.std() * noisy).astype(np.float32)
+    samples: np.ndarray = (0.05 / noisy.std() * noisy).astype(np.float32)
+    return samples
 
 
 def main() -> None:
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    machine = describe()
     samples = sound(options.seconds)
     config = ArrayConfig.model_validate({"microphones": microphones().tolist()})
     ear = Ear(config, RATE, load_recogniser(device="cpu"))
@@ -67,6 +70,7 @@ def main() -> None:
     cost = (time.process_time() - began) / options.seconds
     late = sorted(latencies_ms[20:])
     result = {
+        "machine": machine,
         "microphones": 8,
         "rate_hz": RATE,
         "looks": len(latencies_ms),

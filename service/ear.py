@@ -29,6 +29,7 @@ from service.wiring import Wiring, examine, window_of
 STEP_S = 0.1
 SCORED_S = 1.0
 SCORED_EVERY = 5  # looks
+FORGOTTEN_S = 2.0  # a longer gap, and what was recognised before it is not believed any more
 EXAMINED_S = 2.0  # of sound
 EXAMINED_EVERY_S, EXAMINED_FIRST_S = 30.0, 0.5  # the second while there is less sound than that
 EXAMINED_WITHIN_S = 1.0  # of sound: later, the work waits for it
@@ -74,11 +75,12 @@ class Heard:
         return 0.0 if self.scores is None else 1.0 - self.scores[SOUNDS.index("background")]
 
     @property
-    def label(self) -> str | None:
-        """What most probably flies; None where nothing does."""
+    def label(self) -> tuple[str, float] | None:
+        """What most probably flies, and how probably; None where nothing does."""
         if self.scores is None or self.flying < FLYING:
             return None
-        return max((s, name) for s, name in zip(self.scores, SOUNDS, strict=True) if name != "background")[1]
+        score, name = max((s, name) for s, name in zip(self.scores, SOUNDS, strict=True) if name != "background")
+        return name, score
 
 
 class Ear:
@@ -112,8 +114,10 @@ class Ear:
     def step(self, block: Block) -> Iterator[Heard]:
         """The looks that a block completes."""
         if block.index != self._held.end:
+            if block.index - self._held.end > FORGOTTEN_S * self.rate_hz:
+                self._scores = None
             self._held.begin(block.index)
-            self._due, self._scores = block.index + self._window, None
+            self._due = block.index + self._window
         samples = self._numbers(block)
         for start in range(0, samples.shape[1], self._step):
             self._held.add(samples[:, start : start + self._step])
@@ -142,7 +146,7 @@ class Ear:
         wiring = self._examining.look(self._held, self._due)
         window = mended(self._held.before(self._due, self._window), wiring.faults)
         if self._sequence % SCORED_EVERY == 0 or self._scores is None:
-            self._scores = self._recognised(wiring)
+            self._scores = self._recognised(wiring) or self._scores
         flying = self._scores is not None and self._scores[SOUNDS.index("background")] < 1.0 - FLYING
         directions = self._directions(window, wiring)
         fixed = self._fixed.step(self._described(window, directions, wiring), flying)

@@ -107,6 +107,7 @@ class Listener:
         self._bus = bus
         self._clock = clock
         self._gaps, self._gap_ns = 0, 0
+        self._recognises = False
         self._stopping = threading.Event()
         self._finished = False
         self._thread: threading.Thread | None = None
@@ -144,6 +145,7 @@ class Listener:
 
     def _run(self) -> None:
         recogniser = self._make_recogniser()
+        self._recognises = recogniser is not None
         ear: Ear | None = None
         while not self._stopping.is_set() and not self._feed.ended:
             block = self._feed.next(POLL_S)
@@ -172,10 +174,11 @@ class Listener:
         """Bearings of what may fly; a look without any only where silence means something."""
         if self._pose is None:
             return
-        label = heard.label if heard.label in CLASSES else None
-        flies = heard.scores is None or heard.flying >= REPORTED
+        label, score = heard.label or (None, 1.0)
+        known = label if label in CLASSES else None
+        flies = not self._recognises or heard.flying >= REPORTED
         bearings = [
-            bearing(direction, self._config.speed_mps, label, heard.flying if label else 1.0)
+            bearing(direction, self._config.speed_mps, known, score)
             for direction, fixed in zip(heard.directions, heard.fixed, strict=True)
             if flies and not fixed
         ]

@@ -76,15 +76,19 @@ def _lines(feed: SoundFeed, array: ArrayConfig, network: Recogniser, warn: Warn)
 def _looks(feed: SoundFeed, array: ArrayConfig, network: Recogniser, warn: Warn) -> Iterator[tuple[Heard, int]]:
     ear: Ear | None = None
     said = ""
-    while not feed.ended:
-        block = feed.next(POLL_S)
-        if block is None:
-            said = _complained(feed, ear is None, said, warn)
-            continue
-        if ear is None or ear.rate_hz != block.rate_hz:
-            ear = Ear(array, block.rate_hz, network)
-        for heard in ear.step(block):
-            yield heard, block.rate_hz
+    try:
+        while not feed.ended:
+            block = feed.next(POLL_S)
+            if block is None:
+                said = _complained(feed, ear is None, said, warn)
+                continue
+            if ear is None or ear.rate_hz != block.rate_hz:
+                ear = Ear(array, block.rate_hz, network)
+            for heard in ear.step(block):
+                yield heard, block.rate_hz
+    finally:
+        if ear is not None:
+            ear.close()
 
 
 def _complained(feed: SoundFeed, first: bool, said: str, warn: Warn) -> str:

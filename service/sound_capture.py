@@ -196,7 +196,7 @@ class LiveSound:
         self._timed: _Timed | None = None
         self._before = SoundTiming()  # of earlier connections
         self._timing = SoundTiming()
-        self._blocks = self._end = self._last_ns = 0
+        self._blocks = self._end = self._last_ns = self._rate_hz = 0
         self._thread = threading.Thread(target=self._run, name=f"sound-{config.id}", daemon=True)
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -29,6 +30,8 @@ from fusion.sensors.microphone_array.survey import Survey, survey
 from fusion.sequencer import Sequencer
 from fusion.site import Site, SiteError, parse_site
 from fusion.types import Scan, Space, Track
+from models.acoustic_infer import Recogniser
+from models.acoustic_network import SOUNDS, Architecture
 from service import schemas
 from service.api import create_app
 from service.bus import Bus, Full
@@ -175,7 +178,7 @@ def test_what_moves_or_is_recognised_as_flying_is_never_fixed() -> None:
 def test_tones_are_those_from_the_direction_asked_for() -> None:
     """Two rotors at once: each direction has the harmonics of its own."""
     window = 2048
-    frequency = np.arange(window // 2 + 1) * (RATE / window)
+    frequency: FloatArray = np.arange(window // 2 + 1, dtype=np.float64) * (RATE / window)
     rotors = {20.0: rotor_at(20.0, 10.0, 1), 140.0: rotor_at(140.0, 10.0, 2)}
     sound = field(list(rotors.values()), PLACES, np.arange(window) / RATE, AIR)
     spectra = np.fft.rfft(sound * np.hanning(window))
@@ -416,6 +419,40 @@ def test_the_short_cut_says_what_the_field_says() -> None:
     np.testing.assert_allclose(
         exact.z, [math.atan2(left[0], left[1]), math.asin(left[2] / np.linalg.norm(left))], atol=1e-6
     )
+
+
+class Says:
+    """A recogniser that has made up its mind."""
+
+    architecture = Architecture()
+
+    def __init__(self, name: str, score: float) -> None:
+        rest = (1.0 - score) / (len(SOUNDS) - 1)
+        self._row = np.array([[score if each == name else rest for each in SOUNDS]])
+
+    def resampled(self, samples: FloatArray, rate_hz: int) -> FloatArray:
+        return samples
+
+    def scores(self, windows: FloatArray) -> FloatArray:
+        return self._row
+
+
+@pytest.mark.parametrize(("name", "score", "label"), [("drone", 0.9, "drone"), ("background", 0.9, None)])
+def test_only_what_flies_is_reported_and_by_its_name(name: str, score: float, label: str | None) -> None:
+    clock = SystemClock()
+    bus = Bus(clock.now_ns)
+    scans = bus.subscribe("test", capacity=1000, full=Full.REFUSE_NEWEST, prefixes=("scan.",))
+    blocks = list(blocks_of(sound_of(rotor_at(320.0, 25.0), 1.4)))
+    listener = Listener(CONFIG, Script(blocks), lambda: cast(Recogniser, Says(name, score)),
+                        pose=acoustic_site().sensors["north"].pose, coverage=None, hearings=Hearings(), bus=bus,
+                        clock=clock)  # fmt: skip
+    listener.start()
+    assert listener.join(60.0)
+    told = [envelope.message for envelope in scans.take(0.0)]
+    assert bool(told) == (label is not None)
+    for scan in told:
+        assert isinstance(scan, Scan)
+        assert {(m.label, round(m.score, 3)) for m in scan.measurements} == {(label, score)}
 
 
 # -- health ------------------------------------------------------------------------------------------------------------
