@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_acoustic_directions import AIR, PLACES, RATE, WINDOW, angle_deg, drone, heard
 
+from fusion.geometry import angles_to_direction
+from fusion.sensors.microphone_array.measure import DirectionFinder
 from models import acoustic_directions_train as training
 from models.acoustic_directions import Architecture, DirectionNetwork, band_limited, load_evidence
 from models.infer import WeightsError
@@ -79,3 +82,16 @@ def test_training_goes_on_where_it_was_and_its_weights_are_checked(tmp_path: Pat
         load_evidence(44_100, 4096, weights=path)
     with pytest.raises(WeightsError, match="are missing"):
         load_evidence(44_100, 4096, weights=tmp_path / "none.safetensors")
+
+
+def test_the_shipped_network_hears_a_drone_past_an_array_it_never_met_and_nothing_in_noise() -> None:
+    generator = np.random.default_rng(6)
+    finder = DirectionFinder(PLACES, RATE, WINDOW, speed_mps=AIR.speed_mps, evidence=load_evidence(RATE, WINDOW))
+    errors = []
+    for _ in range(6):
+        direction = angles_to_direction(generator.uniform(-np.pi, np.pi), generator.uniform(0.0, 1.1))
+        samples, truth = heard([drone(direction, generator)], 0.0, generator)
+        errors += [angle_deg(found, truth[0]) for found in finder.find(samples)[:1]]
+    assert len(errors) >= 5
+    assert np.median(errors) < 3.0
+    assert sum(len(finder.find(generator.standard_normal((8, WINDOW)))) for _ in range(20)) <= 1
