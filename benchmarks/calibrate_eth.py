@@ -21,11 +21,12 @@ import numpy as np
 
 from benchmarks.fusion_eth import Flight, read_flight
 from fusion.alignment import Sightings, sightings_of
-from fusion.calibration import Calibration, CalibrationError, Prior, calibrate
+from fusion.calibration import CalibrationError, Prior, calibrate
 from fusion.geometry import FloatArray, matrix_from_quaternion
 from fusion.mounting import CLOCK, POSITION, TURN, Mounting, moved, turn_between, view
 from fusion.trajectory import Fixes, Trajectory, smooth
 
+Reported = tuple[Trajectory, FloatArray]
 #: Name, standard deviations (horizontal, vertical) of slow and quick error of the drone's reports, every n-th kept.
 RECEIVERS = (("RTK", (0.02, 0.04), (0.0, 0.0), 1), ("GPS", (1.5, 4.0), (0.15, 0.3), 2))
 
@@ -70,14 +71,16 @@ def _unit(rng: np.random.Generator) -> FloatArray:
     return vector / np.linalg.norm(vector)
 
 
-def reports(flight: Flight, slow: tuple[float, float], quick: tuple[float, float], every: int, seed: int) -> Trajectory:
-    """RTK made as bad as the receiver; its slow error stays for the whole flight."""
+def reports(
+    flight: Flight, slow: tuple[float, float], quick: tuple[float, float], every: int, seed: int
+) -> tuple[Trajectory, FloatArray]:
+    """RTK made as bad as the receiver, and the slow error [3] that stays for the whole flight."""
     rng = np.random.default_rng(seed)
     rows = flight.truth[::every]
     sigma, shake = np.array([slow[0], slow[0], slow[1]]), np.array([quick[0], quick[0], quick[1]])
     bias = np.zeros(3) if shake[0] == 0.0 else sigma * rng.normal(size=3)
     places = rows[:, 1:] + bias + shake * rng.normal(size=(len(rows), 3))
-    return smooth(Fixes(rows[:, 0], places, np.broadcast_to(sigma, places.shape)))
+    return smooth(Fixes(rows[:, 0], places, np.broadcast_to(sigma, places.shape))), bias
 
 
 def labels(flight: Flight, camera: str, begin: float, end: float) -> Sightings:
@@ -105,33 +108,27 @@ def later_error_px(mounting: Mounting, later: Sightings, path: Trajectory) -> fl
     return float(np.median(away)) if len(away) else float("nan")
 
 
-def row(flight: Flight, camera: str, receiver: str, path: Trajectory, exact: Trajectory, seed: int) -> Row | None:
+def row(flight: Flight, camera: str, receiver: str, reported: Reported, exact: Trajectory, seed: int) -> Row | None:
     rng = np.random.default_rng(seed)
     given = given_mounting(flight, camera)
     start = spoilt(given, rng)
     seen = disturbed(labels(flight, camera, 0.0, flight.score_from), given, start.clock_s, rng)
+    path, bias = reported
     began = time.process_time()
     try:
         found = calibrate(replace(start, clock_s=0.0), seen, path, Prior(position_m=3.0))
     except CalibrationError as error:
-        print(f"{camera} {receiver}: {error}", flush=True)
+        print(f"{flight.name} {camera} {receiver}: {error}", flush=True)
         return None
     seconds = time.process_time() - began
+    got, away = found.mounting, np.linalg.norm
     later = labels(flight, camera, flight.score_from, flight.score_until)
-    return _compared(found, given, start, later, exact, f"{flight.name} {camera}", receiver, seconds)
-
-
-def _compared(
-    found: Calibration, given: Mounting, start: Mounting, later: Sightings, exact: Trajectory,
-    name: str, receiver: str, seconds: float,
-) -> Row:  # fmt: skip
-    got = found.mounting
-    away = np.linalg.norm
-    unbiased = replace(
-        got, clock_s=got.clock_s - start.clock_s, bias_m=np.zeros(3), position_m=got.position_m + got.bias_m
+    # In the frame of the true path: what the drone's slow error shifted is shifted back.
+    level = replace(
+        got, clock_s=got.clock_s - start.clock_s, position_m=got.position_m + got.bias_m - bias, bias_m=np.zeros(3)
     )
     return Row(
-        name, receiver,
+        f"{flight.name} {camera}", receiver,
         spoilt_deg=round(float(np.degrees(away(turn_between(given.to_sensor, start.to_sensor)))), 1),
         spoilt_m=round(float(away(start.position_m - given.position_m)), 1),
         spoilt_s=round(start.clock_s, 2),
@@ -142,7 +139,7 @@ def _compared(
         position_sigma_m=round(float(away(found.sigma[POSITION])), 3),
         clock_ms=round(1e3 * (got.clock_s - start.clock_s), 1),
         clock_sigma_ms=round(1e3 * float(found.sigma[CLOCK]), 1),
-        later_px=round(later_error_px(unbiased, later, exact), 2),
+        later_px=round(later_error_px(level, later, exact), 2),
         later_given_px=round(later_error_px(given, later, exact), 2),
         seconds=round(seconds, 1),
     )  # fmt: skip
@@ -157,11 +154,11 @@ def main() -> None:
     rows: list[Row] = []
     for name in arguments.sets:
         flight = read_flight(arguments.data / name)
-        exact = reports(flight, *RECEIVERS[0][1:], seed=0)
+        exact, _ = reports(flight, *RECEIVERS[0][1:], seed=0)
         for receiver, slow, quick, every in RECEIVERS:
-            path = reports(flight, slow, quick, every, seed=1)
+            reported = reports(flight, slow, quick, every, seed=1)
             for number, camera in enumerate(flight.site.sensors):
-                found = row(flight, camera, receiver, path, exact, seed=10 * number + 1)
+                found = row(flight, camera, receiver, reported, exact, seed=10 * number + 1)
                 if found is not None:
                     rows.append(found)
                     print(json.dumps(asdict(found)), flush=True)

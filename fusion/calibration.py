@@ -26,8 +26,8 @@ from fusion.geometry import FloatArray, attitude_angles, wrap_angle
 from fusion.mounting import BIAS, CLOCK, FOCAL, POSITION, SIZE, TURN, Mounting, View, moved, turn_between, view
 from fusion.trajectory import Trajectory
 
-_REFINED = 10  # hypotheses
-_LOOKS_REFINED, _LOOKS_USED = 600, 4_000
+_REFINED = 6  # hypotheses
+_LOOKS_REFINED, _LOOKS_USED = 400, 4_000
 _WIDEST_RAD = 0.03  # scale of the errors that are allowed for at first
 _NARROWING = 1.5
 _FREEDOM = 4.0  # degrees of Student's t: errors come in good and bad stretches

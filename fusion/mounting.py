@@ -109,14 +109,14 @@ def view(mounting: Mounting, times_s: FloatArray, path: Trajectory, turn: FloatA
     away, velocity, variance = relative(mounting, times_s, path)
     known = np.isfinite(away[:, 0])
     away = np.where(known[:, None], away, 1.0)
-    by_place = _retarding(away, velocity, mounting.wave_mps)
     ahead = away @ mounting.to_sensor.T
     z, by_ahead, valid = _reported(ahead, mounting.camera)
-    by_enu = by_ahead @ mounting.to_sensor
+    by_enu = _turned(by_ahead, mounting.to_sensor)
+    by_place = -_slowed(by_enu, away, velocity, mounting.wave_mps)
     jacobian = np.zeros((len(times_s), 2, SIZE))
-    jacobian[:, :, TURN] = -by_ahead @ _cross(ahead) @ left_jacobian(turn)
-    jacobian[:, :, POSITION] = jacobian[:, :, BIAS] = -by_enu @ by_place
-    jacobian[:, :, CLOCK] = -(by_enu @ by_place @ velocity[:, :, None])[:, :, 0]
+    jacobian[:, :, TURN] = _turned(np.cross(ahead[:, None, :], by_ahead), left_jacobian(turn))
+    jacobian[:, :, POSITION] = jacobian[:, :, BIAS] = by_place
+    jacobian[:, :, CLOCK] = (by_place * velocity[:, None, :]).sum(axis=2)
     if mounting.camera is not None:
         jacobian[:, :, FOCAL] = z - np.array([mounting.camera.cx, mounting.camera.cy])
     return View(z, jacobian, (by_enu * variance[:, None, :]) @ np.swapaxes(by_enu, 1, 2), valid & known)
@@ -143,14 +143,20 @@ def left_jacobian(turn: FloatArray) -> FloatArray:
     return whole
 
 
-def _retarding(away: FloatArray, velocity: FloatArray, wave_mps: float | None) -> FloatArray:
-    """A `[M, 3, 3]` of the module's text."""
-    eye = np.broadcast_to(np.eye(3), (len(away), 3, 3))
+def _turned(rows: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Rows `[M, 2, 3]` times one matrix `[3, 3]`."""
+    turned: FloatArray = (rows.reshape(-1, 3) @ matrix).reshape(rows.shape)
+    return turned
+
+
+def _slowed(rows: FloatArray, away: FloatArray, velocity: FloatArray, wave_mps: float | None) -> FloatArray:
+    """Rows `[M, 2, 3]` times the A of the module's text."""
     if wave_mps is None:
-        return eye
+        return rows
     unit = away / np.maximum(np.sqrt(np.square(away).sum(axis=1)), _LEAST_RANGE_M)[:, None]
     closing = np.maximum(wave_mps + (unit * velocity).sum(axis=1), 0.05 * wave_mps)
-    slowed: FloatArray = eye - velocity[:, :, None] * (unit / closing[:, None])[:, None, :]
+    along = (rows * velocity[:, None, :]).sum(axis=2)
+    slowed: FloatArray = rows - along[:, :, None] * (unit / closing[:, None])[:, None, :]
     return slowed
 
 
@@ -163,9 +169,7 @@ def _reported(ahead: FloatArray, camera: CameraModel | None) -> tuple[FloatArray
     return predicted.z, predicted.jacobian[..., :3], predicted.valid
 
 
-def _cross(vectors: FloatArray) -> FloatArray:
-    """`[..., 3, 3]`: the matrix whose product with w is `vectors × w`."""
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    zero = np.zeros_like(x)
-    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+def _cross(vector: FloatArray) -> FloatArray:
+    """`[3, 3]`: the matrix whose product with w is `vector × w`."""
+    x, y, z = (float(v) for v in vector)
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
