@@ -120,7 +120,7 @@ def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: Nois
     share = speed2 * noise.timing2 / (speed2 * noise.timing2 + slow2)
     excess = max(along - slow2, 0.0) / max(speed2, 1.0)
     noise.timing2 = max(_LEAST_TIMING2, _towards(noise.timing2, excess, rate * share))
-    _learn_clock(noise, along_mean, speed2, elapsed_s, independent, settings)
+    _learn_clock(noise, along_mean, along - along_mean**2, found, elapsed_s, independent, settings)
 
 
 def _towards(old: float, new: float, rate: float) -> float:
@@ -142,15 +142,26 @@ def _resolve(found: Residuals) -> tuple[float, float, float]:
 
 
 def _learn_clock(
-    noise: SensorNoise, along_mean: float, speed2: float, elapsed_s: float, independent: float, settings: NoiseSettings
+    noise: SensorNoise,
+    mean: float,
+    variance: float,
+    found: Residuals,
+    elapsed_s: float,
+    independent: float,
+    settings: NoiseSettings,
 ) -> None:
-    """One scalar Kalman step: the slow error along the motion is −speed × what is left of the clock's error."""
+    """One scalar Kalman step: the slow error along the motion is −speed × what is left of the clock's error.
+
+    Its posterior (`mean`, `variance`) holds its prior, σ² about zero. What the reports say apart from that is
+    `mean` σ²/(σ² − variance), with variance σ² variance/(σ² − variance).
+    """
+    speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
     if speed2 < 25.0:
         return
-    forget = math.exp(-elapsed_s / settings.clock_memory_s)
-    information = speed2 / (noise.slow2 + noise.timing2 * speed2) * independent
-    noise.clock_information = noise.clock_information * forget + information
-    noise.clock_s -= along_mean / math.sqrt(speed2) * information / noise.clock_information
+    prior2 = noise.slow2 * found.edge**2 + noise.timing2 * speed2
+    told = independent * speed2 * max(prior2 - variance, 0.0) / prior2**2
+    noise.clock_information = noise.clock_information * math.exp(-elapsed_s / settings.clock_memory_s) + told
+    noise.clock_s -= independent * math.sqrt(speed2) * mean / prior2 / noise.clock_information
     noise.clock_s = min(max(noise.clock_s, -_MOST_CLOCK_S), _MOST_CLOCK_S)
 
 
