@@ -27,11 +27,13 @@ from models.types import CLASSES, Band, Detections
 from service import api, schemas
 from service.bus import Bus
 from service.clock import SystemClock
+from service.hearing import Hearings
 from service.hub import HubSettings
 from service.live import LiveState
 from service.settings import Settings
 from service.store import Store
 from service.types import CameraUpdate, StageTimes
+from service.zones import Zones
 from tracking.types import ImageTrack, ImageTracks, Status
 
 SENSOR = "cam"
@@ -69,13 +71,18 @@ def service_server(port: int, tracks: tuple[ImageTrack, ...], rate_hz: float) ->
     clock = SystemClock()
     bus = Bus(clock.now_ns)
     settings = Settings(cameras=({"id": SENSOR, "source": "clip.mp4"},))
+    store = Store(Path(tempfile.mkdtemp()) / "store.sqlite3")
     site: Any = SimpleNamespace(
         settings=settings,
         clock=clock,
         bus=bus,
         live=LiveState((SENSOR,)),
-        store=Store(Path(tempfile.mkdtemp()) / "store.sqlite3"),
+        store=store,
+        zones=Zones(store, bus, None),
+        world=None,
         detectors=Thresholds(),
+        hearings=Hearings(),
+        journal=None,
     )
     app = api.create_app(site, hub_settings=HubSettings(max_clients=10_000))
     http = api.server(app, "127.0.0.1", port)

@@ -1,7 +1,7 @@
 """`/api/v1` over HTTP: tracks, detections, sensors and their pictures.
 
 Without times, lists of tracks are what lives now, from the board; with `since`, `until` or `state=deleted` they are
-what was, from the store (which has a live track too, some 200 ms late). Both are sorted by birth, newest first.
+what was, from the store (which has a live track too, some 500 ms late). Both are sorted by birth, newest first.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Rest:
         return self._store.world_track(track_id) if _is_world(track_id) else self._store.track(*_parsed(track_id))
 
     async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
-        """All that is known of where it was, oldest first. The newest 200 ms may still be on their way to the disk."""
+        """All that is known of where it was, oldest first. The newest 500 ms may still be on their way to the disk."""
         return Response(await run_in_threadpool(self._history, id, question), media_type=JSON)
 
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:

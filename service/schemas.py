@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4096)  # a frame's time stands in all that came of it, and a track's birth in each of its frames
 def rfc3339(time_ns: int) -> str:
     """`2026-05-01T12:00:00.123456Z` of UTC nanoseconds, cut (not rounded) to microseconds.
 
@@ -367,7 +369,7 @@ class Problem(BaseModel):
 
 
 def rounded(values: Sequence[float], digits: int) -> list[float]:
-    return [round(value, digits) for value in values]
+    return [value and round(value, digits) for value in values]  # half of a covariance is zero, and rounding is slow
 
 
 def best_class(probabilities: Sequence[float]) -> str:

@@ -1,6 +1,6 @@
 """What happened, kept: tracks, their points and detections in SQLite, and the numbers no track may use again.
 
-One thread writes, in groups: everything the bus delivered within 200 ms is one transaction (WAL, `synchronous=FULL`),
+One thread writes, in groups: everything the bus delivered within 500 ms is one transaction (WAL, `synchronous=FULL`),
 so that a disk that syncs a hundred times a second still takes thousands of rows. Readers open a connection of their
 own, see the last commit and never wait for the writer.
 
@@ -46,7 +46,7 @@ VERSION = 3  # of the tables below, in SQLite's user_version
 SUBJECTS = ("camera.", "world", "zone.", "alert.", "acknowledge.")  # what is kept
 ALERTS = "@alerts"  # whose numbers alerts count by
 WORLD = "@world"  # whose numbers the tracks of the site count by; no sensor can be called so
-GROUP_S = 0.2  # how long the first update of a transaction waits for company
+GROUP_S = 0.5  # how long the first update of a transaction waits for company
 ID_BLOCK = 1000  # track numbers reserved ahead, so that a killed process leaves none to be used twice
 PRUNE_ROWS = 5000  # detections removed by one transaction at most
 PRUNE_TRACKS = 10  # world tracks removed by one transaction at most, where there are no detections
