@@ -1,0 +1,63 @@
+"""`fuse` where longitude ends: the date line and both poles; and clocks that are wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from fusion_scene import circle, encode, pixels, site
+
+from fusion import geometry as g
+from fusion.engine import FusionEngine
+from fusion.fuse import Refusals, fuse, ordered
+from fusion.sequencer import DEFAULT_LAG_NS
+from fusion.site import parse_site
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude"), [(-17.0, 179.9999), (-17.0, -179.9999), (90.0, 0.0), (-90.0, 0.0), (89.9999, 12.0)]
+)
+def test_tracks_cross_the_date_line_and_the_poles(latitude: float, longitude: float) -> None:
+    """A drone that flies 100 m through the site's middle keeps one id, one straight line and its speed."""
+    where = parse_site(
+        f"site: {{name: edge, origin: {{latitude: {latitude}, longitude: {longitude}, altitude: 10.0}}}}\n"
+        "sensors:\n  - {id: radar, kind: external}\n"
+    )
+    rng = np.random.default_rng(3)
+    lines: list[dict[str, Any]] = []
+    for k in range(40):
+        lat, lon, alt = where.frame.to_geodetic(np.array([-50.0 + 2.5 * k, 1.0, 30.0]) + 0.3 * rng.normal(size=3))
+        lines.append({"time": 100.0 + 0.25 * k, "sensor_id": "radar", "kind": "position", "latitude": float(lat),
+                      "longitude": float(lon), "altitude": float(alt), "sigma_horizontal": 0.3,
+                      "sigma_vertical": 0.3})  # fmt: skip
+    refusals = Refusals()
+    tracks = [json.loads(line) for line in fuse(encode(lines), where, refusals)]
+    assert refusals.counts.total() == 0
+    assert len({t["id"] for t in tracks}) == 1
+    last = tracks[-1]
+    np.testing.assert_allclose(last["enu"], [47.5, 1.0, 30.0], atol=1.0)
+    np.testing.assert_allclose(last["velocity"], [10.0, 0.0, 0.0], atol=1.5)
+    for t in tracks:
+        assert -180.0 <= t["longitude"] <= 180.0
+        there = where.frame.to_enu(t["latitude"], t["longitude"], t["altitude"])
+        np.testing.assert_allclose(there, t["enu"], atol=1e-3)
+
+
+def test_a_camera_whose_clock_is_late_is_found_out() -> None:
+    where = site()
+    lines = pixels(where, [circle(speed_mps=8.0)], 10.0)
+    late = [{**v, "time": v["time"] + 0.05} if v["sensor_id"] == "south" else v for v in lines]
+    engine = FusionEngine()
+    for message in ordered(encode(sorted(late, key=lambda v: float(v["time"]))), where, Refusals(), DEFAULT_LAG_NS):
+        engine.step(message)
+    clocks = {name: noise.clock_s for name, noise in engine.population.noises.items()}
+    assert clocks["south"] == pytest.approx(0.05, abs=0.015)
+    assert abs(clocks["east"]) < 0.015
+    assert abs(clocks["west"]) < 0.015
+
+
+def test_a_frame_at_a_pole_has_its_axes() -> None:
+    frame = g.LocalFrame(g.Geodetic(90.0, 0.0, 0.0))
+    np.testing.assert_allclose(frame.to_enu(90.0, 77.0, 5.0), [0.0, 0.0, 5.0], atol=1e-6)
