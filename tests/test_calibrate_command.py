@@ -14,8 +14,11 @@ import yaml
 from fusion_scene import site_text
 
 from fusion import geometry as g
+from fusion.calibration import Calibration, Residuals
+from fusion.mounting import SIZE, TURN, moved
 from fusion.site import parse_site
 from service import cli
+from service.calibrate import Found, corrected, mounting_of, rows
 
 Line = dict[str, Any]
 RID = "  # who speaks of itself\n  - {id: rid, kind: remote_id}\n"
@@ -86,6 +89,23 @@ def test_a_camera_turned_by_hand_is_put_right(
     again = yaml.safe_load(new.read_text())["sensors"][1]
     assert again["clock_offset"] == pytest.approx(south["clock_offset"], abs=0.02)
     assert again["orientation"]["azimuth"] == pytest.approx(south["orientation"]["azimuth"], abs=0.5)
+
+
+def test_an_array_is_corrected_by_turning_its_microphones() -> None:
+    """It stands a quarter turn clockwise of what was thought: what was north of its middle is east of it."""
+    array = "  - {id: mic, kind: microphone_array, position: {enu: [1, 2, 3]}, microphones: %s}\n"
+    text = site_text(("east",), array % [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]])
+    site = parse_site(text)
+    start = mounting_of(site.sensors["mic"], 343.0)
+    parameters = np.zeros(SIZE)
+    parameters[TURN] = 0.0, 0.0, math.pi / 2
+    none = np.zeros((0, 2))
+    found = Calibration(moved(start, parameters), parameters, 1e-4 * np.eye(SIZE), np.ones(SIZE),
+                        Residuals(np.zeros(0), none, none, none), 0, 0, 1.0)  # fmt: skip
+    whole = Found(site.sensors["mic"], site.frame, start, found, "DRONE-1")
+    new = parse_site(corrected(text, whole)).sensors["mic"].config
+    np.testing.assert_allclose(new.microphones, [[1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, 0]], atol=1e-4)
+    assert [row.found for row in rows(whole) if row.name == "turned clockwise"] == pytest.approx([90.0])
 
 
 def test_what_is_wrong_is_said_in_a_sentence(

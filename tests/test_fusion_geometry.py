@@ -88,6 +88,41 @@ def test_projection_agrees_with_opencv_and_returns(shape: list[tuple[float, floa
     np.testing.assert_allclose(CAMERA.rays(got.pixels)[got.valid], rays[got.valid], atol=1e-7)
 
 
+@given(latitudes, longitudes, altitudes)
+def test_ecef_to_geodetic_agrees_with_pymap3d(lat: float, lon: float, alt: float) -> None:
+    x, y, z = (float(v) for v in pymap3d.geodetic2ecef(lat, lon, alt))
+    got_lat, got_lon, got_alt = g.ecef_to_geodetic(np.array([x, y, z]))
+    want_lat, want_lon, want_alt = (float(v) for v in pymap3d.ecef2geodetic(x, y, z))
+    place = g.geodetic_to_ecef(math.radians(want_lat), math.radians(want_lon), want_alt)
+    np.testing.assert_allclose(g.geodetic_to_ecef(got_lat, got_lon, got_alt), place, atol=1e-5)
+
+
+@given(st.tuples(st.floats(100, 1820), st.floats(100, 980)))
+def test_rays_agree_with_opencv(pixel: tuple[float, float]) -> None:
+    matrix = np.array([[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]])
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 200, 1e-13)
+    lens = np.array(CAMERA.distortion)
+    flat = cv2.undistortImagePoints(np.array([[pixel]]), matrix, lens, None, stop)[0, 0]
+    ray = CAMERA.rays(np.array(pixel))
+    want = (flat - matrix[:2, 2]) / matrix[[0, 1], [0, 1]]
+    np.testing.assert_allclose(ray[:2] / ray[2], want, atol=1e-6)
+
+
+@given(angles, st.floats(-1.2, 1.2), angles, st.tuples(st.floats(-0.4, 0.4), st.floats(-0.25, 0.25)), offsets)
+def test_a_place_in_the_world_meets_the_pixel_that_opencv_says(
+    azimuth: float, elevation: float, roll: float, shape: tuple[float, float], stand: tuple[float, ...]
+) -> None:
+    """The whole chain from ENU: attitude as a rotation vector, the camera's place as a translation."""
+    to_camera, depth = g.attitude_matrix(azimuth, elevation, roll), 80.0
+    ahead = np.array([shape[0] * depth, shape[1] * depth, depth])
+    place = to_camera.T @ ahead + np.array(stand)
+    turn, _ = cv2.Rodrigues(to_camera)
+    matrix = np.array([[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]])
+    want, _ = cv2.projectPoints(place[None], turn, -to_camera @ np.array(stand), matrix, np.array(CAMERA.distortion))
+    got = CAMERA.project(g.rotate(to_camera, place - np.array(stand))).pixels
+    np.testing.assert_allclose(got, want[0, 0], atol=1e-3)
+
+
 @given(st.floats(-0.4, 0.4), st.floats(-0.3, 0.3), st.floats(2, 500))
 def test_projection_jacobian_is_the_difference_quotient(a: float, b: float, depth: float) -> None:
     point, step = np.array([a * depth, b * depth, depth]), 1e-6 * depth
