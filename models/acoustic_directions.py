@@ -42,11 +42,11 @@ class Architecture:
     """
 
     rate_hz: int = 9000
-    filters: int = 180
-    taps: int = 600
-    hop: int = 118
+    filters: int = 96
+    taps: int = 400
+    hop: int = 109
     lowest_hz: float = 120.0
-    highest_hz: float = 4058.0
+    highest_hz: float = 4020.0
     width: int = 24
 
     def to_dict(self) -> dict:

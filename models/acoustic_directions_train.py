@@ -56,9 +56,9 @@ Draw = Callable[[np.random.Generator, int, float, int], Scenes]
 class Recipe:
     """Everything that decides what is learned, besides the scenes' maker."""
 
-    arrays: int = 32
+    arrays: int = 48
     scenes: int = 16  # of each array, and in a batch
-    steps: int = 1000
+    steps: int = 1200
     rate: float = 3e-3
     weight_decay: float = 0.01
     average: float = 0.99
