@@ -65,8 +65,9 @@ def enlarge(path: Path, large: Path, gigabytes: float) -> int:
         count = round(gigabytes * 1e9) // step
         for k in range(count):
             offset, shift = len(head) + k * step, (k - count // 2) * 10**9
-            times = {"message_start_time": span.start_ns + shift, "message_end_time": span.end_ns + shift}
-            content.chunks.append(replace(whole, chunk_start_offset=offset, message_index_offsets={}, **times))
+            first_ns, last_ns = span.start_ns + shift, span.end_ns + shift
+            moved = replace(whole, chunk_start_offset=offset, message_start_time=first_ns, message_end_time=last_ns)
+            content.chunks.append(replace(moved, message_index_offsets={}))
             if k == count // 2:
                 target.seek(offset)
                 target.write(chunk)

@@ -274,7 +274,7 @@ def _operations(site: Site, metrics: Metrics) -> APIRouter:
     @router.get("/readyz", response_model=schemas.Readiness, responses=unavailable, summary="Ready, and what is not")
     async def readyz() -> Response:
         """Each sensor's state and the store's. Status 503 while nothing can be served."""
-        state = readiness(site.live, site.store, site.world)
+        state = readiness(site.live, site.store, site.world, site.journal)
         status = 503 if state["status"] == "unavailable" else 200
         return Response(orjson.dumps(state), status, media_type="application/json")
 
@@ -286,21 +286,26 @@ def _operations(site: Site, metrics: Metrics) -> APIRouter:
     return router
 
 
-def readiness(live: LiveState, store: Store, world: World | None = None) -> schemas.Json:
+def readiness(
+    live: LiveState, store: Store, world: World | None = None, journal: Journal | None = None
+) -> schemas.Json:
     """As `schemas.Readiness`. A recording that is over is no fault."""
     fused = world is None or world.running
+    recorded = journal is None or journal.state.state == "recording"
     health = [each for each in map(live.health, live.sensor_ids) if each is not None]
     well = [each for each in health if each.state in (SensorState.ONLINE, SensorState.ENDED)]
     if store.state.state == "failed" or (health and not any(map(_delivers, (each.state for each in health)))):
         status = "unavailable"
     else:
-        status = "ready" if len(well) == len(health) and store.state.state == "ok" and fused else "degraded"
+        good = len(well) == len(health) and store.state.state == "ok" and fused and recorded
+        status = "ready" if good else "degraded"
     return {
         "status": status,
         "version": _version(),
         "sensors": {each.sensor_id: {"state": each.state.value, "reason": each.reason} for each in health},
         "store": {"state": store.state.state, "reason": store.state.reason},
         "fusion": None if world is None else {"state": "ok" if fused else "failed", "reason": _why(fused)},
+        "recording": None if journal is None else {"state": journal.state.state, "reason": journal.state.reason},
     }
 
 

@@ -350,6 +350,7 @@ class Readiness(Schema):
     sensors: dict[str, PartState]
     store: PartState
     fusion: PartState | None = Field(default=None, description="null where no sensor has a place")
+    recording: PartState | None = Field(default=None, description="null where nothing is recorded")
 
 
 class Problem(BaseModel):
