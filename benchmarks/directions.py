@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import directions_peers
 from fusion.geometry import FloatArray, angles_to_direction, direction_to_angles, wrap_angle
-from fusion.sensors.microphone_array.evidence import Spectra, Subspace
+from fusion.sensors.microphone_array.evidence import Evidence, Spectra, Subspace
 from fusion.sensors.microphone_array.measure import Direction, DirectionFinder, DirectionSettings
 from models.acoustic_directions import load_evidence
 from simulation.sound_field import Air, Emitter, Rotor, at_snr, emission_times, field, straight, wind_noise
@@ -72,7 +72,7 @@ def somewhere(generator: np.random.Generator) -> FloatArray:
 
 def finders() -> dict[str, DirectionFinder]:
     """Ours, by what they read directions from."""
-    evidence = {
+    evidence: dict[str, Evidence] = {
         "spectra": Spectra(RATE, WINDOW),
         "subspace": Subspace(RATE, WINDOW),
         "learned": load_evidence(RATE, WINDOW),
