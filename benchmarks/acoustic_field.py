@@ -39,7 +39,12 @@ def measure() -> dict[str, Any]:
             return np.zeros_like(np.asarray(frequency_hz, np.float64))
 
     air, sound = ClearAir(), _noise()
-    task: dict[str, Any] = {"sound": sound, "places": places(), "sources": np.array(SOURCES), "speed_mps": air.speed_mps}
+    task: dict[str, Any] = {
+        "sound": sound,
+        "places": places(),
+        "sources": np.array(SOURCES),
+        "speed_mps": air.speed_mps,
+    }
     with tempfile.TemporaryDirectory() as folder:
         inputs, answer = Path(folder, "task.npz"), Path(folder, "answer.npy")
         np.savez(inputs, **task)
