@@ -80,7 +80,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 # trackeval judges the tracker; its own pins are older than ours and would pull them down, hence --no-deps.
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --editable '.[openvino,dev]'
-	$(PIP) install --quiet --no-deps trackeval
+	$(PIP) install --quiet --no-deps trackeval stonesoup ordered-set rtree ruamel.yaml utm
 	@touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
