@@ -104,7 +104,7 @@ def test_an_array_is_corrected_by_turning_its_microphones() -> None:
                         Residuals(np.zeros(0), none, none, none), 0, 0, 1.0)  # fmt: skip
     whole = Found(site.sensors["mic"], site.frame, start, found, "DRONE-1")
     new = parse_site(corrected(text, whole)).sensors["mic"].config
-    np.testing.assert_allclose(new.microphones, [[1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, 0]], atol=1e-4)
+    np.testing.assert_allclose(np.array(new.microphones), [[1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, 0]], atol=1e-4)
     assert [row.found for row in rows(whole) if row.name == "turned clockwise"] == pytest.approx([90.0])
 
 
