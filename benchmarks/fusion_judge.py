@@ -67,7 +67,7 @@ def at_times(rows: FloatArray, times: FloatArray, gap_s: float = 0.5) -> FloatAr
     last = np.searchsorted(rows[:, 0], times, side="right") - 1
     age = times - rows[np.maximum(last, 0), 0]
     kept = (last >= 0) & (age <= gap_s)
-    out = rows[last[kept]].copy()
+    out: FloatArray = rows[last[kept]].copy()
     out[:, 1:4] += age[kept, None] * out[:, 4:7]
     out[:, 0] = times[kept]
     return out
