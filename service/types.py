@@ -171,15 +171,7 @@ class Acknowledgement:
 #: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`; what it makes
 #: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`.
 Message = (
-    CameraUpdate
-    | TracksEnded
-    | SensorHealth
-    | Scan
-    | Heartbeat
-    | ZoneChange
-    | WorldUpdate
-    | Alert
-    | Acknowledgement
+    CameraUpdate | TracksEnded | SensorHealth | Scan | Heartbeat | ZoneChange | WorldUpdate | Alert | Acknowledgement
 )
 
 
