@@ -25,7 +25,7 @@ class OneFrame(FrameCache):
 
 def a_sampler(seed: int) -> Sampler:
     side = SIDE + 2 * MARGIN
-    boxes = np.float32([[0, CLASSES.index("drone"), LEFT - MARGIN, TOP - MARGIN, side, side]])
+    boxes = np.array([[0, CLASSES.index("drone"), LEFT - MARGIN, TOP - MARGIN, side, side]], np.float32)
     clip = Clip("square", Path("square.mp4"), "infrared", "train", 0, "close", "a", False, boxes, GRID)
     return Sampler([clip], OneFrame(), "infrared", 64, seed)
 
