@@ -341,7 +341,7 @@ class WorldDispatch:
             await self._app(scope, receive, send)
             return
         world_id, rest = _split(scope["query_string"])
-        scope = {**scope, "query_string": rest}
+        asked, scope = scope, {**scope, "query_string": rest}
         app = self._app if world_id in ("", "live") else self._worlds.app(world_id)
         if app is not None and app is not self._app and scope["type"] == "http" and scope["method"] not in _LOOKING:
             detail = "A replay can only be looked at: leave out world= to change what is live."
@@ -351,7 +351,7 @@ class WorldDispatch:
         elif scope["type"] == "http":
             await problem(404, _no_world(world_id), scope["path"])(scope, receive, send)
         else:
-            await self._app({**scope, "query_string": rest + b"&world=" + b"unknown"}, receive, send)
+            await self._app(asked, receive, send)  # the WebSocket's own route refuses a world by its name
 
 
 _LOOKING = ("GET", "HEAD", "OPTIONS")
