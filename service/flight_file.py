@@ -46,6 +46,13 @@ _INDEX = struct.Struct("<QQQQI")  # of a chunk: start, end, offset, length, leng
 _ZSTD = struct.pack("<I4s", 4, b"zstd")
 _ZSTD_AT = _HEAD.size + 28  # from the beginning of a chunk's record
 _FOOTER_BYTES = _HEAD.size + 20
+#: Bytes of a record before its first block, and how many blocks (a length of four bytes and so much) make up the rest.
+_BLOCKS: dict[int, tuple[int, int]] = {
+    Opcode.HEADER: (0, 2),
+    Opcode.METADATA: (0, 2),
+    Opcode.MESSAGE_INDEX: (2, 1),
+    Opcode.DATA_END: (4, 0),
+}
 _KNOWN = frozenset(int(code) for code in Opcode)
 _UNREADABLE = (McapError, struct.error, UnicodeDecodeError, ValueError, IndexError, EOFError)
 
@@ -285,7 +292,7 @@ def _record(file: BinaryIO, position: int, size: int) -> Record | None:
     most = MOST_CHUNK + (64 << 10) if opcode == Opcode.CHUNK else MOST_RECORD
     if opcode not in _KNOWN or length > most or position + _HEAD.size + length > size:
         return None
-    if opcode == Opcode.CHUNK and not _is_chunk(head, length):
+    if _is_chunk(head, length) != (opcode == Opcode.CHUNK) or not _agrees(file, position, opcode, length, size):
         return None
     return Record(position, _HEAD.size + length, opcode)
 
@@ -296,6 +303,20 @@ def _is_chunk(head: bytes, length: int) -> bool:
         return False
     packed: int = _CHUNK.unpack_from(head, _HEAD.size)[-1]
     return head[_ZSTD_AT : _ZSTD_AT + len(_ZSTD)] == _ZSTD and packed + _CHUNK.size == length
+
+
+def _agrees(file: BinaryIO, position: int, opcode: int, length: int, size: int) -> bool:
+    """Whether a record's length is what its fields say, so that a flipped bit in it cannot swallow the chunks behind;
+    and whether a footer stands at the end, where alone it may end the reading."""
+    if opcode == Opcode.FOOTER:
+        fits: bool = length == _FOOTER_BYTES - _HEAD.size and position + _FOOTER_BYTES + len(MAGIC) >= size
+        return fits
+    end, blocks = _BLOCKS.get(opcode, (length, 0))
+    for _ in range(blocks):
+        if end + 4 > length:
+            return False
+        end += 4 + int.from_bytes(_read(file, position + _HEAD.size + end, 4), "little")
+    return end == length
 
 
 def _next_chunk(file: BinaryIO, position: int, size: int) -> int:

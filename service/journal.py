@@ -137,22 +137,27 @@ class Part:
         self._writer.add_metadata(ABOUT, self._about)
         self._channels: dict[tuple[str, str], int] = {}
         self._schemas: dict[str, int] = {}
+        self._waiting = 0  # bytes of messages that no chunk in the file holds yet
 
     @property
     def size_bytes(self) -> int:
-        return self._file.tell()
+        """With what waits for its chunk, not yet packed: where a part ends must not hang on when it was flushed."""
+        return self._file.tell() + self._waiting
 
     def add(
         self, topic: str, schema: str, log_time_ns: int, publish_time_ns: int, data: bytes, number: int = 0
     ) -> None:
         """Append a message; `number` shows in other tools as its sequence."""
         channel = self._channels.get((topic, schema)) or self._channel(topic, schema)
+        before = self._file.tell()
         self._writer.add_message(channel, log_time_ns, data, publish_time_ns, number & 0xFFFF_FFFF)
+        self._waiting = self._waiting + len(data) if self._file.tell() == before else 0
         self.messages += 1
 
     def flush(self) -> None:
         """Everything so far to the operating system."""
         self._writer.flush()
+        self._waiting = 0
         if self._about_again and self.messages:
             self._writer.add_metadata(ABOUT, self._about)
             self._about_again = False

@@ -46,6 +46,7 @@ from tracking.settings import TrackerSettings
 OUTPUT_CAPACITY = 100_000  # of one step; a step gives a few
 MOST_PIXELS = 8192 * 8192
 SECOND_NS = 10**9
+PIPELINE = ("camera", "world", "alerts")  # streams of an `Outcome`, in the order in which they arise
 
 Publication = tuple[str, Message]  # subject and message
 
@@ -252,18 +253,25 @@ class Outcome:
         return whole.hexdigest()
 
     def difference(self, other: Outcome) -> str:
-        """Where two first differ, as a sentence; empty where they do not. What one has beyond the end of the other
-        makes no difference while it is less than a second: a recording may end before the last answer came."""
-        for stream in sorted(self._said.keys() | other._said.keys()):
-            ours, theirs = self._said.get(stream, []), other._said.get(stream, [])
-            times = max(self._times.get(stream, []), other._times.get(stream, []), key=len)
-            for k, (a, b) in enumerate(zip(ours, theirs, strict=False)):
-                if a != b:
-                    return f"{stream} differs from its message {k} on"
-            common = min(len(ours), len(theirs))
-            if len(times) > common and times[-1] - times[common] > SECOND_NS:
-                return f"{stream} has {len(ours)} messages here and {len(theirs)} there"
-        return ""
+        """Where two first differ, as a sentence; empty where they do not. First is first in time, and of one time what
+        the pipeline makes first: so it is the cause that is named and not what follows from it."""
+        found = [self._first(stream, other) for stream in self._said.keys() | other._said.keys()]
+        return min((each for each in found if each is not None), default=(0, 0, ""))[-1]
+
+    def _first(self, stream: str, other: Outcome) -> tuple[int, int, str] | None:
+        """Time, place in the pipeline and sentence of one stream's first difference. What one has beyond the end of the
+        other makes no difference while it is less than a second: a recording may end before the last answer came."""
+        ours, theirs = self._said.get(stream, []), other._said.get(stream, [])
+        times = max(self._times.get(stream, []), other._times.get(stream, []), key=len)
+        place = PIPELINE.index(stream.split()[0])
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=False)):
+            if a != b:
+                time_ns = min(self._times[stream][k], other._times[stream][k])
+                return time_ns, place, f"{stream} differs from its message {k} on"
+        common = min(len(ours), len(theirs))
+        if len(times) > common and times[-1] - times[common] > SECOND_NS:
+            return times[common], place, f"{stream} has {len(ours)} messages here and {len(theirs)} there"
+        return None
 
 
 # ── Running one ─────────────────────────────────────────────────────────────────────────────────────────────────────
