@@ -2,14 +2,19 @@
 
 One camera knows a direction only. Its target starts as several rows along the ray, one per range interval of a
 geometric series, so that each is nearly Gaussian in what the camera sees (Peach, IEE Proc. Radar Sonar Navig. 142,
-1995); apparent size and class weigh them. When two such targets of different cameras lie on rays that cross, they are
-one. A crossing that is not unique waits, so that ghosts (the other crossings of several rays) show themselves.
+1995); apparent size and class weigh them. From one place, bearings of all ranges look alike (a path twice as far, flown
+twice as fast, gives the same ones), so they move the rows across the ray only; the ranges and their weights stay as
+they began until another sensor speaks. Weighing them by how well each range explains the bearings would but weigh the
+motion model, and a wedge would shrink to a wrong range. When two such targets of different cameras lie on rays that
+cross, they are one. A crossing that is not unique waits, so that ghosts (the other crossings of several rays) show
+themselves.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,8 +25,12 @@ from fusion.life import Ray
 #: Median size, m, and σ of its logarithm, of what each label names.
 SIZES = {"drone": (0.45, 0.6), "bird": (0.5, 0.7), "airplane": (25.0, 0.7), "helicopter": (13.0, 0.4)}
 _RANGE_EDGES_M = tuple(4.0 * 2.0**k for k in range(10))  # 4 m … 2 km
+_RANGES_M = np.array([math.sqrt(a * b) for a, b in pairwise(_RANGE_EDGES_M)])
+_WIDTHS2_M2 = np.array([(b - a) ** 2 / 12.0 for a, b in pairwise(_RANGE_EDGES_M)])
 _UNSIZED_RANGE_M, _UNSIZED_LOG_SIGMA = 120.0, 1.2
 START_SPEED_MPS = 8.0
+#: Quickness of each row of a bank, that of a target of known range being one: near rows turn no quicker than at 40 m.
+_QUICKNESS = np.minimum(_RANGES_M / 40.0, 1.0)
 _LEAST_ANGLE_SIN = 0.03
 _CROSSING_GATE = 9.0
 _AMBIGUITY = 6.0
@@ -46,19 +55,42 @@ def range_log_density(range_m: float, size_rad: float | None, label: str | None)
 
 def range_bank(ray: Ray, label: str | None, length: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Rows [C, length], covariances and log weights of a target somewhere on `ray`, at rest but for its sigma."""
-    edges = _RANGE_EDGES_M
-    count = len(edges) - 1
+    count = len(_RANGES_M)
     x, p, weight = np.zeros((count, length)), np.zeros((count, length, length)), np.zeros(count)
     along = np.array(ray.direction)
-    outer = along[:, None] * along[None, :]
-    for c in range(count):
-        middle, width = math.sqrt(edges[c] * edges[c + 1]), edges[c + 1] - edges[c]
+    for c, middle in enumerate(_RANGES_M.tolist()):
         x[c, :3] = np.array(ray.origin_m) + middle * along
-        across2 = (ray.sigma_rad * middle) ** 2
-        p[c, :3, :3] = across2 * (np.eye(3) - outer) + width**2 / 12.0 * outer
-        p[c, 3:6, 3:6] = START_SPEED_MPS**2 * np.eye(3)
+        p[c, :3, :3] = (ray.sigma_rad * middle) ** 2 * np.eye(3)
+        p[c, 3:6, 3:6] = (START_SPEED_MPS * _QUICKNESS[c]) ** 2 * np.eye(3)
         weight[c] = range_log_density(middle, ray.size_rad, label)
+    x, p = at_their_ranges(x, p, ray)
     return x, p, weight - _log_sum(weight)
+
+
+def bank_accelerations(accel: float) -> FloatArray:
+    """[C] acceleration of each row of a bank, where that of a target of known range is `accel`."""
+    accelerations: FloatArray = accel * _QUICKNESS
+    return accelerations
+
+
+def at_their_ranges(x: FloatArray, p: FloatArray, ray: Ray) -> tuple[FloatArray, FloatArray]:
+    """Rows [C, n] of a bank and covariances [C, n, n] with all that is along the ray as it was in the beginning.
+
+    Across it they stay as they are: one sensor's bearings tell that and nothing else.
+    """
+    away = x[:, :3] - np.array(ray.origin_m)
+    along = away / np.maximum(np.sqrt(linear.total(away * away)), 1e-6)[:, None]
+    outer = along[:, :, None] * along[:, None, :]
+    across, x, p = np.eye(3) - outer, x.copy(), p.copy()
+    x[:, :3] = np.array(ray.origin_m) + _RANGES_M[:, None] * along
+    x[:, 3:6] = linear.total(across * x[:, None, 3:6])
+    for part in (slice(0, 3), slice(3, 6)):
+        p[:, part] = linear.multiply(across, p[:, part])
+        p[:, :, part] = linear.multiply(p[:, :, part], across)
+    p = 0.5 * (p + linear.transpose(p))
+    p[:, :3, :3] += _WIDTHS2_M2[:, None, None] * outer
+    p[:, 3:6, 3:6] += START_SPEED_MPS**2 * outer
+    return x, p
 
 
 def crossing_costs(first: list[Ray], second: list[Ray]) -> FloatArray:

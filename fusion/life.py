@@ -69,6 +69,10 @@ class Target:
             return True
         return sum(1 for when in self.seen.values() if now_ns - when < _LATE_NS) < 2
 
+    def is_ranged(self) -> bool:
+        """Whether anything but one sensor's bearings has told of it."""
+        return self.ray is None or any(name != self.ray.sensor_id for name in self.seen)
+
     def slot_of(self, sensor_id: str) -> int | None:
         for k, slot in enumerate(self.slots):
             if slot is not None and slot.sensor_id == sensor_id:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion import association, life, linear, noise, rows, spaces
+from fusion import association, initiation, life, linear, noise, rows, spaces
 from fusion.association import Pairs
 from fusion.geometry import FloatArray
 from fusion.life import Slot, Target
@@ -18,6 +18,7 @@ from fusion.types import Scan, Space
 from tracking.types import Status
 
 _PLACES = (Space.POSITION, Space.POSITION_VELOCITY)
+_BEARINGS = (Space.PIXEL, Space.BEARING, Space.AZIMUTH)
 _RECENT_NS = 500_000_000
 _ITERATIONS = 3
 #: Iterate where σ of the place is over a twentieth of the distance to the sensor.
@@ -228,7 +229,23 @@ def update(population: Population, look: Look, taken: list[tuple[int, int]]) -> 
     rows.update(x, p, step.gain, low, whitened)
     if not everyone:
         population.x[mine], population.p[mine] = x, p
-    _reweigh(population, mine, np.where(look.valid[mine], look.pairs.log_likelihood[mine, report], -700.0))
+    told = np.where(look.valid[mine], look.pairs.log_likelihood[mine, report], -700.0)
+    _reweigh(population, mine, np.where(_keep_ranges(population, look.scan, of_row >= 0)[mine], 0.0, told))
+
+
+def _keep_ranges(population: Population, scan: Scan, updated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Put updated banks that know one sensor's bearings only back to their ranges; which rows [R] those are."""
+    kept = np.zeros(len(population.x), dtype=bool)
+    if scan.space not in _BEARINGS:
+        return kept
+    for t, target in enumerate(population.targets):
+        mine = population.rows_of(t)
+        if target.ray is not None and not target.is_ranged() and updated[mine.start]:
+            population.x[mine], population.p[mine] = initiation.at_their_ranges(
+                population.x[mine], population.p[mine], target.ray
+            )
+            kept[mine] = True
+    return kept
 
 
 def _is_wide(scan: Scan, x: FloatArray, p: FloatArray) -> bool:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion import linear, rows
+from fusion import initiation, linear, rows
 from fusion.geometry import FloatArray
 from fusion.life import Target
 from fusion.noise import SensorNoise
@@ -65,7 +65,7 @@ class Population:
         motion = self.settings.motion
         if piece[0].ray is None:
             return np.array([motion.quiet_accel**2, motion.agile_accel**2])
-        return np.full(len(piece[1]), motion.agile_accel**2)
+        return initiation.bank_accelerations(motion.agile_accel) ** 2
 
     def pieces(self) -> list[Piece]:
         return [(target, *self.mixture(t)) for t, target in enumerate(self.targets)]
