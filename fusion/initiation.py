@@ -29,8 +29,9 @@ _RANGES_M = np.array([math.sqrt(a * b) for a, b in pairwise(_RANGE_EDGES_M)])
 _WIDTHS2_M2 = np.array([(b - a) ** 2 / 12.0 for a, b in pairwise(_RANGE_EDGES_M)])
 _UNSIZED_RANGE_M, _UNSIZED_LOG_SIGMA = 120.0, 1.2
 START_SPEED_MPS = 8.0
-#: Quickness of each row of a bank, that of a target of known range being one: near rows turn no quicker than at 40 m.
-_QUICKNESS = np.minimum(_RANGES_M / 40.0, 1.0)
+#: Quickness of each row of a bank, a target of known range being one. Alike as angles up to twice that: quicker rows
+#: would keep up with faster drones, and what an array hears of far ones would be the more uncertain.
+_QUICKNESS = np.minimum(_RANGES_M / 40.0, 2.0)
 _LEAST_ANGLE_SIN = 0.03
 _CROSSING_GATE = 9.0
 _AMBIGUITY = 6.0
