@@ -134,12 +134,14 @@ def age(target: Target, dt_s: float, mean_life_s: float) -> None:
 def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status:
     """The life of a track, as a table:
 
-    tentative → confirmed: existence ≥ confirm and three reports; → deleted: existence < delete or silent tentative_s
+    tentative → confirmed: existence ≥ confirm and three reports; → deleted: silent tentative_s
     confirmed → coasting: silent coast_s; coasting → confirmed: a report; either → deleted: existence < delete or lost_s
     """
     silent_s = (now_ns - target.updated_ns) * 1e-9
     if target.status is Status.TENTATIVE:
-        if target.log_odds < _logit(settings.delete) or silent_s > settings.tentative_s:
+        # Not by existence: it begins at 0.1, and one look of a camera that misses it would end it before the sensor
+        # that reports it, five times a second or once, speaks again: each report would begin another, and end so.
+        if silent_s > settings.tentative_s:
             return Status.DELETED
         sure = target.log_odds >= _logit(settings.confirm) and target.hits >= 3
         return Status.CONFIRMED if sure else Status.TENTATIVE

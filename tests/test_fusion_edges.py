@@ -14,6 +14,7 @@ from fusion.engine import FusionEngine
 from fusion.fuse import Refusals, fuse, ordered
 from fusion.sequencer import DEFAULT_LAG_NS
 from fusion.site import parse_site
+from fusion.types import NS, Heartbeat, Measurement, Scan, SensorPose, Space, Status
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,26 @@ def test_a_camera_whose_clock_is_late_is_found_out() -> None:
 def test_a_frame_at_a_pole_has_its_axes() -> None:
     frame = g.LocalFrame(g.Geodetic(90.0, 0.0, 0.0))
     np.testing.assert_allclose(frame.to_enu(90.0, 77.0, 5.0), [0.0, 0.0, 5.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("period_s", [0.2, 1.0])
+def test_a_camera_that_misses_a_drone_does_not_hide_it_from_a_radar(period_s: float) -> None:
+    """Thirty empty looks a second at the place are one reason to doubt, not thirty; the radar keeps reporting."""
+    where = parse_site(
+        "site: {name: blind, origin: {latitude: 48.0, longitude: 11.0, altitude: 500.0}}\nsensors:\n"
+        "  - {id: radar, kind: external}\n"
+        "  - {id: cam, kind: camera, position: {enu: [0, 0, 2]}, orientation: {azimuth: 10, elevation: 18, roll: 0},\n"
+        "     horizontal_fov: 24, width: 640, height: 512}\n"
+    )
+    camera = where.sensors["cam"]
+    assert camera.pose is not None
+    engine, shown = FusionEngine(), []
+    for k in range(360):
+        time_ns = round((100.0 + k / 30) * NS)
+        engine.step(Scan("cam", time_ns, k, Space.PIXEL, camera.pose, (), camera.camera, camera.coverage))
+        if k % round(30 * period_s) == 0:
+            report = Measurement(Space.POSITION, (20.0, 120.0, 40.0), (4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 9.0))
+            pose = SensorPose("radar", 0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+            engine.step(Scan("radar", time_ns, k, Space.POSITION, pose, (report,)))
+        shown = [t for t in engine.step(Heartbeat(time_ns)).tracks if t.status is not Status.TENTATIVE]
+    assert [t.contributors[0][0] for t in shown] == ["radar"]
