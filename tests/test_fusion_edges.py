@@ -14,7 +14,8 @@ from fusion.engine import FusionEngine
 from fusion.fuse import Refusals, fuse, ordered
 from fusion.sequencer import DEFAULT_LAG_NS
 from fusion.site import parse_site
-from fusion.types import NS, Heartbeat, Measurement, Scan, SensorPose, Space, Status
+from fusion.types import NS, Heartbeat, Measurement, Scan, SensorPose, Space
+from tracking.types import Status
 
 
 @pytest.mark.parametrize(
