@@ -121,7 +121,10 @@ def cpu_by_thread() -> dict[str, float]:
     kinds = {thread.native_id: thread.name.split("-")[0] for thread in threading.enumerate()}
     used: dict[str, float] = {}
     for task in Path("/proc/self/task").iterdir():
-        fields = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        try:
+            fields = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except FileNotFoundError:  # it ended since it was listed
+            continue
         kind = kinds.get(int(task.name), "native")
         used[kind] = used.get(kind, 0.0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return used
