@@ -140,7 +140,7 @@ def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status
     silent_s = (now_ns - target.updated_ns) * 1e-9
     if target.status is Status.TENTATIVE:
         # Not by existence: it begins at 0.1, and one look of a camera that misses it would end it before the sensor
-        # that reports it, five times a second or once, speaks again: each report would begin another, and end so.
+        # that reports it, five times a second say, speaks again: each report would begin another, and end so.
         if silent_s > settings.tentative_s:
             return Status.DELETED
         sure = target.log_odds >= _logit(settings.confirm) and target.hits >= 3

@@ -81,7 +81,7 @@ class FusionSettings:
     look_s: float = 0.5
     coast_s: float = 0.5
     lost_s: float = 12.0
-    tentative_s: float = 2.5
+    tentative_s: float = 1.0
     mean_life_s: float = 600.0
     confirm: float = 0.97
     delete: float = 0.02
