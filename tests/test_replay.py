@@ -99,7 +99,7 @@ def test_a_damaged_flight_is_replayed_before_and_behind_the_damage(flight: Path,
     damaged = tmp_path / "damaged.mcap"
     damaged.write_bytes(data)
     result = replay([damaged], Stage.DETECTIONS, None, None, SystemClock())
-    assert result.losses[0].messages > 0
+    assert result.losses[0].damages  # how many messages went is known only where others follow
     assert any("part of the recording is missing" in sentence for sentence in result.sentences())
 
 
