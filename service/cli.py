@@ -89,6 +89,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.export", "ExportError"),
         ("service.fuse", "FuseError"),
         ("service.flight_file", "FlightError"),
+        ("service.flight_logs.log", "LogError"),
         ("service.mot", "MotError"),
         ("service.record", "RecordError"),
         ("service.recording", "RecordingError"),

@@ -1,0 +1,1 @@
+"""Drones' own logs, one module a format, read to one type."""
