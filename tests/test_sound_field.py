@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fusion.geometry import FloatArray
+from simulation.array_field import array_field
 from simulation.sound_field import (
     Air,
     Emitter,
@@ -18,6 +19,7 @@ from simulation.sound_field import (
     at_snr,
     emission_times,
     field,
+    smooth,
     still,
     straight,
     through,
@@ -113,6 +115,51 @@ def test_a_recording_travels_like_a_tone() -> None:
     assert np.sqrt(np.mean((exact - played) ** 2) / np.mean(exact**2)) < 2e-3
     before = field([Recorded(still([100.0, 0.0, 0.0]), stored, RATE)], EAR, np.arange(2000) / RATE)
     assert not before.any()  # it takes 0.29 s
+
+
+def array_scene() -> tuple[list[Emitter], FloatArray]:
+    """A drone that turns, a hovering one that rushes, and microphones half a metre across."""
+    angles = np.linspace(0.0, 4.0, 41)
+    turning = smooth(
+        angles - 1.0,
+        np.stack([30.0 * np.cos(0.4 * angles), 30.0 * np.sin(0.4 * angles), 20.0 + 0.0 * angles], axis=1),
+        np.stack([-12.0 * np.sin(0.4 * angles), 12.0 * np.cos(0.4 * angles), 0.0 * angles], axis=1),
+    )
+    noise = np.random.default_rng(5).standard_normal(40_000)
+    band = np.convolve(noise, np.hanning(16) / 8.0, mode="same")  # below about 2 kHz
+    still_there = still([-15.0, 8.0, 6.0])
+    emitters: list[Emitter] = [
+        Rotor(turning, (0.0, 2.0), (4800.0, 5600.0), 2, tuple(1.0 / np.arange(1.0, 15.0)), tuple(np.arange(14.0))),
+        tone(still_there, 700.0),
+        Recorded(still_there, band, RATE),
+    ]
+    microphones = np.random.default_rng(6).uniform(-0.25, 0.25, (6, 3))
+    microphones[:, 2] += 1.5
+    return emitters, microphones
+
+
+def test_the_quick_field_of_an_array_is_the_exact_one() -> None:
+    emitters, microphones = array_scene()
+    times = 1.0 + np.arange(4_000) / RATE
+    quick = array_field(emitters, microphones, 1.0, len(times), RATE, ground=Ground())
+    for m, (ours, exact) in enumerate(zip(quick, field(emitters, microphones, times, ground=Ground()), strict=True)):
+        assert np.sqrt(np.mean((ours - exact) ** 2) / np.mean(exact**2)) < 2e-3, m
+
+
+def test_blocks_of_the_quick_field_fit_together() -> None:
+    emitters, microphones = array_scene()
+    whole = array_field(emitters, microphones, 1.0, 3_000, RATE)
+    starts = (0, 800, 801, 2_000)
+    parts = [
+        array_field(emitters, microphones, 1.0 + a / RATE, b - a, RATE)
+        for a, b in zip(starts, (*starts[1:], 3_000), strict=True)
+    ]
+    assert np.max(np.abs(np.concatenate(parts, axis=1) - whole)) < 1e-3 * whole.std()
+
+
+def test_nothing_is_heard_before_a_recording_begins() -> None:
+    late = Recorded(still([100.0, 0.0, 0.0]), np.ones(1000), RATE)
+    assert not array_field([late], np.zeros((2, 3)), -3.0, 500, RATE).any()
 
 
 def test_wind_is_each_microphones_own_and_falls_as_kolmogorov_says() -> None:
