@@ -81,6 +81,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("fusion.sensors.camera.source", "SourceError"),
         ("fusion.sensors.microphone_array.source", "SoundError"),
         ("fusion.trajectory", "TrajectoryError"),
+        ("models.audit", "AuditError"),
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
         ("service.calibrate", "CalibrateError"),
@@ -593,7 +594,7 @@ def evaluate_tracker(
     work: Annotated[Path, typer.Option("--work", help="Keeps the detector's detections.")] = Path("out/detections"),
     device: DeviceOption = Device.AUTO,
 ) -> None:
-    """HOTA, IDF1, MOTA, identity switches, fragments and time to the first track, on the drone clips.
+    """HOTA, IDF1, MOTA, switches, fragments, time to the first track on drone clips; what an operator gets on all.
 
     Example: deeplomatics evaluate tracker --data recordings --split test
     """

@@ -1,5 +1,8 @@
 """`deeplomatics evaluate tracker`: the tracker on recorded detections of labelled clips, scored against the labels.
 
+Two views: the measures of the field on the clips filmed for one class (`tracking.evaluate`), and what an operator gets
+from clips of every class (`tracking.outcome`).
+
 The detections come from files that `deeplomatics track --output` wrote, one `CLIP.jsonl` a clip, so that the tracker,
 and any other tracker, can be judged on the very same evidence and without running the network again.
 """
@@ -13,11 +16,13 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import orjson
 
+from models.audit import Audit, load_audit
 from models.halmstad import Clip as LabelledClip
 from models.halmstad import load_clips
 from models.types import CLASSES, Band, Detections
 from tracking.evaluate import Clip, Row, identities, score
 from tracking.image_tracker import ImageTracker
+from tracking.outcome import ClipRows, Seen, outcome, summary
 from tracking.settings import TrackerSettings
 from tracking.types import ImageTracks, Status
 
@@ -53,22 +58,55 @@ def evaluate(
         settings: of the tracker; None: the defaults with the thresholds that each recording names.
 
     Returns:
-        {"infrared": {"hota": …, "idf1": …, …}, "visible": {…}, "all": {…}}, see `tracking.evaluate.Scores`.
+        {"infrared": {"hota": …, "idf1": …, …}, "visible": {…}, "all": {…}}, see `tracking.evaluate.Scores`; and under
+        "operator" for each band what `tracking.outcome.summary` says of all clips.
 
     Raises:
         RecordingError, models.halmstad.DatasetError: a file is missing or broken.
         tracking.evaluate.JudgeMissing: trackeval is not installed.
     """
-    clips: dict[str, list[Clip]] = {band: _clips(data, split, recordings, band, label, settings) for band in bands}
+    clips: dict[str, list[Clip]] = {}
+    operator: dict[str, Any] = {}
+    for band in bands:
+        labelled = load_clips(data, band, split)
+        read = [(clip, read_recording(recordings / f"{clip.name}.jsonl")) for clip in labelled]
+        clips[band] = [tracked(clip, each, label, settings) for clip, each in read if CLASSES[clip.label] == label]
+        operator[band] = operator_view(read, label, settings)
     scored = {band: score(of_band).as_dict() for band, of_band in clips.items() if of_band}
-    return scored | {"all": score([clip for of_band in clips.values() for clip in of_band]).as_dict()}
+    everything = [clip for of_band in clips.values() for clip in of_band]
+    return scored | {"all": score(everything).as_dict(), "operator": operator}
 
 
-def _clips(
-    data: Path, split: str, recordings: Path, band: Band, label: str, settings: TrackerSettings | None
-) -> list[Clip]:
-    labelled = (clip for clip in load_clips(data, band, split) if CLASSES[clip.label] == label)
-    return [tracked(clip, read_recording(recordings / f"{clip.name}.jsonl"), label, settings) for clip in labelled]
+def operator_view(
+    recorded: Sequence[tuple[LabelledClip, Recording]], label: str, settings: TrackerSettings | None = None
+) -> dict[str, Any]:
+    """What an operator whom tracks of class `label` alarm gets from the clips, see `tracking.outcome.summary`."""
+    alarming, audit = CLASSES.index(label), load_audit()
+    rows = [clip_rows(clip, recording, alarming, audit, settings) for clip, recording in recorded]
+    return summary([(each, outcome(each, alarming)) for each in rows], alarming, CLASSES)
+
+
+def clip_rows(
+    labelled: LabelledClip, recording: Recording, alarming: int, audit: Audit, settings: TrackerSettings | None
+) -> ClipRows:
+    """The labelled frames of a clip with everything that the tracker shows in them."""
+    tracker = ImageTracker(settings or recording.settings)
+    shown = [_shown(tracker.step(look)) for look in recording.looks[: labelled.labelled_frames]]
+    per_class = [truth_rows(labelled, name) for name in CLASSES]
+    truth = [
+        [Seen(identity, index, box) for index, rows in enumerate(per_class) for identity, box in rows[frame]]
+        for frame in range(len(shown))
+    ]
+    unannotated = [audit.boxes(labelled.name, frame, alarming) for frame in range(len(shown))]
+    return ClipRows(labelled.name, 30.0, labelled.label, truth, shown, unannotated)
+
+
+def _shown(tracks: ImageTracks) -> list[Seen]:
+    return [
+        Seen(track.track_id, int(np.argmax(track.class_probabilities)), track.box)
+        for track in tracks.tracks
+        if track.status in SHOWN
+    ]
 
 
 def tracked(labelled: LabelledClip, recording: Recording, label: str, settings: TrackerSettings | None) -> Clip:
@@ -91,11 +129,7 @@ def truth_rows(labelled: LabelledClip, label: str) -> list[list[Row]]:
 def shown_rows(tracks: ImageTracks, label: str) -> list[Row]:
     """What people are shown: tracks confirmed or coasting whose likeliest class is `label`."""
     wanted = CLASSES.index(label)
-    return [
-        (track.track_id, track.box)
-        for track in tracks.tracks
-        if track.status in SHOWN and np.argmax(track.class_probabilities) == wanted
-    ]
+    return [(track.identity, track.box) for track in _shown(tracks) if track.label == wanted]
 
 
 def read_recording(path: Path) -> Recording:

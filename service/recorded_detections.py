@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fusion.sensors.address import SourceAddress
 from models.halmstad import load_clips
-from models.types import CLASSES, Band
+from models.types import Band
 from service.settings import DetectorSettings
 from service.track import Loader, Progress, Request, track
 
@@ -19,10 +19,8 @@ def record(
     work: Path,
     settings: DetectorSettings,
     progress: Progress,
-    *,
-    label: str = "drone",
 ) -> Path:
-    """The folder with one `CLIP.jsonl` per clip filmed for `label`; those that are missing are made.
+    """The folder with one `CLIP.jsonl` per clip; those that are missing are made.
 
     Args:
         work: holds a folder for each set of weights, so that none is taken for another's.
@@ -36,7 +34,7 @@ def record(
     for band in bands:
         for clip in load_clips(data, band, split):
             path = folder / f"{clip.name}.jsonl"
-            if CLASSES[clip.label] == label and not path.exists():
+            if not path.exists():
                 request = Request([SourceAddress(str(clip.video), environ={})], band, settings, jsonl=path)
                 track(request, _no_clock, progress, detectors[band])
     return folder

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from models.boxes import decode_cells, iou_matrix, suppress
 from models.detector import PLANES, STRIDES, Architecture, DetectorNetwork, flatten
-from models.evaluate import Matches, by_centre, by_iou
 from models.fuse import FromBytes, fuse_normalisation
 from models.infer import Detector, OpenVinoBackend, TorchBackend, WeightsError, load_detector
 from models.losses import Targets, assign, complete_iou
@@ -225,20 +224,6 @@ def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     assert resumed.step == 4
     for name, value in whole.average.items():
         torch.testing.assert_close(resumed.average[name], value, rtol=1e-4, atol=1e-5)
-
-
-def test_rules_of_a_right_box() -> None:
-    truth = np.array([[10.0, 10, 10, 10]])
-    found = np.array([[10.0, 10, 10, 10], [15, 10, 10, 10], [16, 10, 10, 10], [12, 12, 6, 6]])
-    assert by_iou(found, truth)[:, 0].tolist() == [True, False, False, False]
-    assert by_centre(found, truth)[:, 0].tolist() == [True, True, False, True]
-
-
-def test_average_precision_and_best_threshold_by_hand() -> None:
-    matches = Matches(np.array([0.9, 0.8, 0.6, 0.3]), np.array([True, False, True, False]), 3)
-    assert matches.average_precision() == pytest.approx((1.0 + 2 / 3) / 3)
-    assert 0.3 < matches.best_threshold() < 0.6
-    assert matches.at(0.5) == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3})
 
 
 def test_frames_of_two_sizes_in_one_batch_keep_their_order() -> None:
