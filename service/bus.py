@@ -10,8 +10,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
 from service.types import Envelope, Message
+
+
+class Publisher(Protocol):
+    """Where a sensor's messages go: the bus, or a network on the way to it."""
+
+    def publish(self, subject: str, message: Message) -> object: ...
 
 
 class Full(StrEnum):

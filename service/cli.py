@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from service import cli_flights
+from service import cli_flights, cli_simulate
 from service.call_error import CallError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.recording", "RecordingError"),
         ("service.replay", "ReplayError"),
         ("service.server", "PortError"),
+        ("service.simulate", "SimulateError"),
         ("service.store", "StoreError"),
         ("tracking.evaluate", "JudgeMissing"),
     )
@@ -149,16 +150,10 @@ def demo(
 
     Example: deeplomatics demo --scenario swarm-at-dusk
     """
-    from fusion.site import SiteError
     from service.clock import SystemClock
-    from service.demo import Demo, ScenarioMissing, find_scenario
+    from service.demo import Demo
 
-    try:
-        demo = Demo(SystemClock(), find_scenario(scenario))
-    except ScenarioMissing as error:
-        raise CallError(str(error)) from None
-    except SiteError as error:
-        raise CallError(f"{scenario}, {error.faults[0]}") from None
+    demo = Demo(SystemClock(), cli_simulate.read_scenario(scenario))
     name = demo.site.file.site.name
     options = {"host": host, "port": port, "data_folder": data, "cameras": demo.cameras(), "site_name": name}
     _serve(_settings(options, device), demo.site, demo)
@@ -634,4 +629,5 @@ def _report(figures: dict[str, Any], json_file: Path | None) -> None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
+app.add_typer(cli_simulate.app)
 app.add_typer(cli_flights.app)  # last, so that the commands keep their order

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from models.types import Band, Detections, Frame
-from service.camera import FrameDetector
+from service.camera_line import FrameDetector
 from service.settings import DetectorSettings
 
 

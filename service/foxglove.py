@@ -19,6 +19,7 @@ from models.types import Detections
 from service.overlay import COLOURS
 from service.schemas import best_class
 from service.types import WorldTrack
+from simulation.truth import Truth
 from tracking.types import ImageTrack, ImageTracks, Status
 
 Json = dict[str, Any]
@@ -26,6 +27,7 @@ LINE_LOOP = 2
 COVARIANCE_KNOWN, COVARIANCE_UNKNOWN = 3, 0
 TEXT_PX = 12.0
 _CLEAR = {"r": 0.0, "g": 0.0, "b": 0.0, "a": 0.0}
+_TRUE = "#888888"
 _WHITE = {"r": 1.0, "g": 1.0, "b": 1.0, "a": 0.6}
 
 
@@ -127,11 +129,25 @@ def track_map(tracks: Sequence[WorldTrack]) -> bytes:
     return orjson.dumps({"geojson": orjson.dumps(collection).decode()})
 
 
+def truth_map(truth: Truth, frame: LocalFrame) -> bytes:
+    """What really flies, in grey."""
+    features = []
+    for each in truth.objects:
+        latitude, longitude, altitude = (float(v) for v in frame.to_geodetic(each.position_m))
+        features.append(_point(f"{each.name} ({each.class_name})", _TRUE, latitude, longitude, altitude))
+    return orjson.dumps({"geojson": orjson.dumps({"type": "FeatureCollection", "features": features}).decode()})
+
+
 def _feature(placed: WorldTrack) -> Json:
     name = best_class(placed.track.class_probabilities)
     blue, green, red = COLOURS[name]
-    properties = {"name": f"{placed.track.track_id} {name}", "style": {"color": f"#{red:02x}{green:02x}{blue:02x}"}}
-    position = [round(placed.longitude_deg, 8), round(placed.latitude_deg, 8), round(placed.altitude_m, 2)]
+    place = placed.latitude_deg, placed.longitude_deg, placed.altitude_m
+    return _point(f"{placed.track.track_id} {name}", f"#{red:02x}{green:02x}{blue:02x}", *place)
+
+
+def _point(name: str, colour: str, latitude: float, longitude: float, altitude: float) -> Json:
+    position = [round(longitude, 8), round(latitude, 8), round(altitude, 2)]
+    properties = {"name": name, "style": {"color": colour}}
     return {"type": "Feature", "geometry": {"type": "Point", "coordinates": position}, "properties": properties}
 
 

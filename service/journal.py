@@ -34,6 +34,7 @@ from service.journal_about import ABOUT, About, about_record
 from service.journal_format import KINDS, PROFILE, encode, event_time_ns, topic_of
 from service.recording import GB, FlightFolder, FramePolicy, RecordingSettings
 from service.types import CameraUpdate, Envelope, Message, WorldUpdate, ZoneChange
+from simulation.truth import Truth
 from tracking.types import Status
 
 CAPACITY = 16_384  # messages that may wait: minutes, should the disk not answer
@@ -249,7 +250,7 @@ class Journal:
         self._ids = _FirstIds(about)
         self._holding: dict[str, Envelope] = {}  # what was said once and holds on
         self._drawn_ns: dict[str, int] = {}  # when boxes of a camera were last written; 0: none are shown
-        self._map_ns = 0
+        self._map_ns = self._truth_ns = 0
         self._thread: threading.Thread | None = None
 
     @property
@@ -268,9 +269,12 @@ class Journal:
         self._thread.start()
 
     def close(self, timeout_s: float = 4.0) -> None:
-        """End the file once the (closed) subscription is empty, and let the folder go."""
+        """End the file once the (closed) subscription is empty, and let the folder go. Where nothing is followed, and
+        `step` was called by somebody else, at once."""
         self._hurry.set()
-        if self._thread is not None:
+        if self._thread is None:
+            self._end()
+        else:
             self._thread.join(timeout_s)
             if self._thread.is_alive():
                 log.error("the recording was not ended in time; it is mended at the next start")
@@ -408,6 +412,8 @@ class Journal:
             self._record_boxes(part, message, pictured, now_ns)
         elif isinstance(message, WorldUpdate):
             self._record_map(part, message, now_ns)
+        elif isinstance(message, Truth):
+            self._record_truth(part, message, now_ns)
 
     def _record_picture(self, part: Part, update: CameraUpdate, now_ns: int) -> bool:
         frame = self._shelf.take(update)
@@ -437,6 +443,12 @@ class Journal:
         if now_ns - self._map_ns >= MAP_S * SECOND_NS:
             self._map_ns = now_ns
             part.add("/world/map", foxglove.GEOJSON, now_ns, update.time_ns, foxglove.track_map(update.tracks))
+
+    def _record_truth(self, part: Part, truth: Truth, now_ns: int) -> None:
+        if self._site is not None and now_ns - self._truth_ns >= MAP_S * SECOND_NS:
+            self._truth_ns = now_ns
+            data = foxglove.truth_map(truth, self._site.frame)
+            part.add("/truth/map", foxglove.GEOJSON, now_ns, truth.time_ns, data)
 
     def _place_sensors(self, part: Part, now_ns: int) -> None:
         if self._site is None:

@@ -47,6 +47,9 @@ class About:
         site: the checked site file as JSON without sources (they hold secrets), or empty.
         settings: of the service, without secrets, for people.
         first_world_id: of the next fused track at the beginning of the file.
+        scenario: of a simulation, the scenario file as JSON with its seed; empty for a real flight.
+        detections: of a simulation, `rendered` (the detector on drawn pictures) or `drawn` (from the truth, with the
+            detector's measured errors, no picture at all); empty for a real flight.
         first_seq: of the bus in this file; what was said before and still holds (zones) is repeated ahead of it.
     """
 
@@ -61,6 +64,8 @@ class About:
     first_world_id: int = 1
     first_alert: int = 1
     first_seq: int = 1
+    scenario: str = ""
+    detections: str = ""
 
 
 _ABOUT: TypeAdapter[About] = TypeAdapter(About)

@@ -24,7 +24,16 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from fusion.types import Heartbeat, Scan
 from models.types import CLASSES, Detections
-from service.types import CameraUpdate, Envelope, Message, SensorHealth, StageTimes, TracksEnded, WorldUpdate
+from service.types import (
+    CameraUpdate,
+    Envelope,
+    Message,
+    SensorHealth,
+    StageTimes,
+    TracksEnded,
+    WorldUpdate,
+)
+from simulation.truth import PictureTruth
 from tracking.types import ImageTracks
 
 FORMAT = 1
@@ -132,6 +141,7 @@ _TOPICS: dict[type, str] = {
     Scan: "/scan/{}",
     Heartbeat: "/clock",
     WorldUpdate: "/world/tracks",
+    PictureTruth: "/camera/{}/truth",
 }
 
 

@@ -29,7 +29,7 @@ from fusion.types import Heartbeat, Scan
 from models.types import Band, Detections, Frame
 from service import foxglove
 from service.bus import Bus, Full
-from service.camera import FrameDetector
+from service.camera_line import FrameDetector
 from service.clock import Clock
 from service.detection import OwnDetector, load
 from service.flight_file import Flight, FlightError, Stored

@@ -14,6 +14,7 @@ from fusion.alerts import Alert
 from fusion.site import Zone
 from fusion.types import Heartbeat, Scan, Track
 from models.types import Detections, TimeSource
+from simulation.truth import PictureTruth, Truth
 from tracking.types import ImageTracks
 
 
@@ -169,9 +170,20 @@ class Acknowledgement:
 
 #: Everything the bus carries. Updates and endings under `camera.<id>`, health under `sensor.<id>`. All that the fusion
 #: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`; what it makes
-#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`.
+#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`. The truth of a
+#: simulation under `truth` and `truth.<camera>`.
 Message = (
-    CameraUpdate | TracksEnded | SensorHealth | Scan | Heartbeat | ZoneChange | WorldUpdate | Alert | Acknowledgement
+    CameraUpdate
+    | TracksEnded
+    | SensorHealth
+    | Scan
+    | Heartbeat
+    | ZoneChange
+    | WorldUpdate
+    | Alert
+    | Acknowledgement
+    | Truth
+    | PictureTruth
 )
 
 

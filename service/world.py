@@ -114,9 +114,13 @@ class World:
         while not self._clock.wait(self._stopping, BEAT_S):
             if not self.running and self.faults < MOST_FAULTS:
                 self._begin_again()
-            self._bus.publish("clock", Heartbeat(self._clock.now_ns()))
-            for health in self.reporters.news():
-                self._bus.publish(f"sensor.{health.sensor_id}", health)
+            self.beat()
+
+    def beat(self) -> None:
+        """Say what time it is, and how the sensors are that others read."""
+        self._bus.publish("clock", Heartbeat(self._clock.now_ns()))
+        for health in self.reporters.news():
+            self._bus.publish(f"sensor.{health.sensor_id}", health)
 
     def _begin_again(self) -> None:
         self.faults += 1
@@ -126,8 +130,12 @@ class World:
 
     def _follow(self) -> None:
         while not (self._subscription.closed and not len(self._subscription)):
-            for envelope in self._subscription.take():
-                self.accept(envelope.message)
+            self.follow(None)
+
+    def follow(self, timeout_s: float | None) -> None:
+        """Take what is on the bus, or wait so long for it; for those, too, who did not start the world's threads."""
+        for envelope in self._subscription.take(timeout_s):
+            self.accept(envelope.message)
 
     def accept(self, message: Message) -> None:
         """One message of `INPUTS`, in the order of the bus; what follows from it is published. A replay calls this."""

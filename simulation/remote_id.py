@@ -58,9 +58,13 @@ class Transmitter:
     begins_s: float
     gps: GpsError
 
+    def lies(self, time_s: float) -> bool:
+        """Whether what it says at this time is away from where it is."""
+        return any(self.offset_m) and time_s >= self.begins_s
+
     def claimed_place(self, time_s: float) -> FloatArray:
         """ENU, m: what it says its place is, before rounding."""
-        lie = np.array(self.offset_m) if time_s >= self.begins_s else np.zeros(3)
+        lie = np.array(self.offset_m) if self.lies(time_s) else np.zeros(3)
         return self.aircraft.trajectory.at(time_s).position + self.gps.at(time_s) + lie
 
     def report(self, time_s: float, frame: LocalFrame) -> Report:

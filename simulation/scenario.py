@@ -39,16 +39,43 @@ class Weather(_Strict):
     light: Annotated[float, Field(ge=0.1, le=1.0)] = 1.0
 
 
+class ClockFault(_Strict):
+    """A clock that nobody set.
+
+    Attributes:
+        offset: seconds that its stamps are ahead of the true time at the beginning.
+        drift: parts per million that it runs fast.
+    """
+
+    offset: Annotated[float, Field(ge=-3600.0, le=3600.0)] = 0.0
+    drift: Annotated[float, Field(ge=-1000.0, le=1000.0)] = 0.0
+
+
 class Faults(_Strict):
     """What the site does not know of a sensor.
 
     Attributes:
         turned: degrees that a camera was knocked out of the orientation in the file.
         silent: from and to, seconds: it gives nothing then.
+        clock: how far its stamps are off.
+        lost, repeated: shares of its messages that never arrive, or arrive twice.
+        delay: mean seconds that a message is under way, each its own time, so that some overtake others.
     """
 
     turned: Orientation | None = None
     silent: tuple[tuple[Finite, Finite], ...] = ()
+    clock: ClockFault = ClockFault()
+    lost: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    repeated: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    delay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Faults:
+        if self.lost + self.repeated > 1.0:
+            raise ValueError("lost and repeated are shares of the same messages: together at most 1")
+        if any(begin >= end for begin, end in self.silent):
+            raise ValueError("silent is a list of [from, to] in seconds; each must end after it begins")
+        return self
 
 
 class Waypoints(_Strict):
@@ -178,9 +205,13 @@ class ScenarioFile(SiteFile):
             raise ValueError(f"two aircraft are called {twice[0]}; give each its own name")
         if sum(a.count for a in self.aircraft) > MOST_AIRCRAFT:
             raise ValueError(f"more than {MOST_AIRCRAFT} aircraft; a scene of so many cannot be drawn in time")
-        unknown = sorted(set(self.faults) - {sensor.id for sensor in self.sensors})
+        kinds = {sensor.id: sensor.kind for sensor in self.sensors}
+        unknown = sorted(set(self.faults) - set(kinds))
         if unknown:
             raise ValueError(f"faults names {unknown[0]}, which is no sensor here; mend the name")
+        turned = sorted(name for name, f in self.faults.items() if f.turned is not None and kinds[name] != "camera")
+        if turned:
+            raise ValueError(f"{turned[0]} is no camera and cannot be turned; remove turned")
         for sensor in self.sensors:
             _check_place(sensor.id, sensor.position)
         return self

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from fusion.geometry import CameraModel
 from fusion.site import Orientation, SensorConfig, Site, site_of
 from fusion.types import NS
+from models.types import Frame
 from simulation.camera import Camera
 from simulation.landscape import Landscape
+from simulation.network import Network
 from simulation.remote_id import GpsError, Receiver, Report, Transmitter
+from simulation.render import Truth as Drawn
 from simulation.scenario import AircraftConfig, Faults, Orbit, ScenarioFile, Waypoints
 from simulation.scene import Scene
 from simulation.shapes import Airliner, Bird, Body, Quadcopter
+from simulation.truth import PictureTruth, TrueBox, TrueObject, Truth
 from simulation.world import Aircraft, Beside, Limits, Trajectory, Vector, WaypointFlight
 from simulation.world import Orbit as Round
 
@@ -27,6 +30,7 @@ DEFAULT_RATE_HZ = 12.0
 _REACH_M = 3_000.0
 _SIZES_M = {"drone": 0.5, "bird": 0.8, "airplane": 38.0}
 _REFLECTANCES = {"drone": 0.2, "bird": 0.22, "airplane": 0.95}
+_NO_FAULTS = Faults()
 #: Horizontal deceleration per speed that a multirotor leans against, 1/s.
 _DRAG_PER_S = 0.25
 
@@ -65,9 +69,8 @@ class SimulatedSite:
     @cached_property
     def receivers(self) -> tuple[Receiver, ...]:
         """Remote ID receivers; each hears all that broadcast within its reach."""
-        transmitters = tuple(self._transmitters())
         return tuple(
-            Receiver(s.id, _place(s), s.max_range or _REACH_M, transmitters)
+            Receiver(s.id, _place(s), s.max_range or _REACH_M, self._all_transmitters)
             for s in self.file.sensors
             if s.kind == "remote_id"
         )
@@ -77,45 +80,59 @@ class SimulatedSite:
         after_s, until_s = ((time_ns - self.epoch_ns) / NS for time_ns in (after_ns, until_ns))
         reports = []
         for receiver in self.receivers:
-            silent = self.file.faults.get(receiver.sensor_id, Faults()).silent
+            silent = self.faults(receiver.sensor_id).silent
             for time_s, report in receiver.heard(after_s, until_s, self.site.frame):
                 if not _is_silent(silent, time_s):
-                    time_utc_s = self.epoch_ns / NS + time_s
-                    reports.append({"time": time_utc_s, "sensor_id": receiver.sensor_id, **report})
+                    stamp_ns = self.stamp_ns(receiver.sensor_id, self.epoch_ns + round(time_s * NS))
+                    reports.append({"time": stamp_ns / NS, "sensor_id": receiver.sensor_id, **report})
         return sorted(reports, key=lambda report: (report["time"], report["sensor_id"]))
+
+    def faults(self, sensor_id: str) -> Faults:
+        """What the operator does not know of a sensor."""
+        return self.file.faults.get(sensor_id, _NO_FAULTS)
 
     def is_silent(self, sensor_id: str, time_ns: int) -> bool:
         """Whether a sensor gives nothing at this time, by the scenario's faults."""
-        silent = self.file.faults.get(sensor_id, Faults()).silent
-        return _is_silent(silent, (time_ns - self.epoch_ns) / NS)
+        return _is_silent(self.faults(sensor_id).silent, (time_ns - self.epoch_ns) / NS)
 
-    def truth(self, time_ns: int) -> list[dict[str, Any]]:
-        """Everything that flies at `time_ns`, birds too: name, class, place and velocity in ENU (m, m/s), and what it
-        claims to be."""
+    def stamp_ns(self, sensor_id: str, time_ns: int) -> int:
+        """What a sensor's own clock shows at a true time."""
+        clock = self.faults(sensor_id).clock
+        return time_ns + round(clock.offset * NS + clock.drift * 1e-6 * (time_ns - self.epoch_ns))
+
+    def network(self, sensor_id: str) -> Network:
+        """The way of a sensor's messages to the site."""
+        faults = self.faults(sensor_id)
+        return Network(self.file.seed, sensor_id, faults.lost, faults.repeated, faults.delay)
+
+    def claims(self, time_ns: int) -> dict[int, tuple[str, bool]]:
+        """By aircraft, what it says of itself at this time, and whether that is a lie."""
         time_s = (time_ns - self.epoch_ns) / NS
-        claims = {t.aircraft.object_id: t.claimed_id for t in self._transmitters()}
-        return [self._truth_of(craft, time_s, claims.get(craft.object_id)) for craft in self.aircraft]
+        return {t.aircraft.object_id: (t.claimed_id, t.lies(time_s)) for t in self._all_transmitters}
 
-    def _truth_of(self, craft: Aircraft, time_s: float, claimed_id: str | None) -> dict[str, Any]:
-        state = craft.trajectory.at(time_s)
-        latitude, longitude, altitude = self.site.frame.to_geodetic(state.position)
-        return {
-            "name": craft.name,
-            "class": craft.class_name,
-            "enu": [round(float(v), 2) for v in state.position],
-            "velocity": [round(float(v), 2) for v in state.velocity],
-            "latitude": round(float(latitude), 7),
-            "longitude": round(float(longitude), 7),
-            "altitude": round(float(altitude), 2),
-            "claimed_id": claimed_id,
-        }
+    def truth(self, time_ns: int) -> Truth:
+        """Everything that flies at `time_ns`, birds too."""
+        time_s, claims = (time_ns - self.epoch_ns) / NS, self.claims(time_ns)
+        return Truth(time_ns, tuple(_true(craft, time_s, claims.get(craft.object_id)) for craft in self.aircraft))
+
+    def picture_truth(self, frame: Frame, drawn: Sequence[Drawn]) -> PictureTruth:
+        """What was drawn into a frame, which has the time that the camera believes."""
+        boxes = tuple(TrueBox(self._names[each.object_id], each.class_name, each.box) for each in drawn)
+        return PictureTruth(frame.sensor_id, frame.time_ns, frame.sequence, boxes)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {craft.object_id: craft.name for craft in self.aircraft}
 
     def _cameras(self) -> Iterator[Camera]:
         for config in self.file.sensors:
             model = config.camera()
             if config.kind == "camera" and model is not None and config.orientation is not None:
-                fault = self.file.faults.get(config.id, Faults())
-                yield _camera(config, model, config.orientation, fault.turned)
+                yield _camera(config, model, config.orientation, self.faults(config.id).turned)
+
+    @cached_property
+    def _all_transmitters(self) -> tuple[Transmitter, ...]:
+        return tuple(self._transmitters())
 
     def _transmitters(self) -> Iterator[Transmitter]:
         by_name = {craft.name: craft for craft in self.aircraft}
@@ -124,6 +141,12 @@ class SimulatedSite:
                 craft = by_name[config.name]
                 gps = GpsError((self.file.seed, 6, craft.object_id))
                 yield Transmitter(craft, config.remote_id.id, config.remote_id.offset, config.remote_id.begins, gps)
+
+
+def _true(craft: Aircraft, time_s: float, claim: tuple[str, bool] | None) -> TrueObject:
+    state = craft.trajectory.at(time_s)
+    (e, n, u), (ve, vn, vu) = state.position.tolist(), state.velocity.tolist()
+    return TrueObject(craft.name, craft.class_name, (e, n, u), (ve, vn, vu), *(claim or (None, False)))
 
 
 def _is_silent(silent: tuple[tuple[float, float], ...], time_s: float) -> bool:
