@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fusion import association, initiation, life, linear, rows, spaces
+from fusion import association, initiation, life, linear, observation, rows, spaces
 from fusion.geometry import FloatArray, angles_to_direction, matrix_from_quaternion, rotate
 from fusion.life import Ray, Target
 from fusion.observation import Look
@@ -17,7 +19,6 @@ from tracking.types import Status
 
 START_LOG_ODDS = -2.2  # existence 0.1
 DIRECTIONS = (Space.PIXEL, Space.BEARING)
-_PATIENCE_NS = NS  # an ambiguous crossing waits this long
 _LONE_NS = NS  # an ordinary target seen by one camera alone for this long may be crossed again
 _LONE_SIGMA_RAD = 0.003
 _LOST_COSINE = math.cos(0.5)
@@ -27,6 +28,17 @@ _NARROW_LOG_WEIGHT = math.log(0.98)
 _MERGE_DISTANCE2 = 16.0
 _MERGE_AFTER_NS = NS // 2
 _OUTLIER_GROWTH = 1.01
+_MOST_DETECTION = 0.9  # trees and the sun hide a drone from any camera now and then
+_SHADOWED = 2
+
+
+class _Crossing(NamedTuple):
+    """Two targets whose rays cross, and where: ENU position [3] and covariance [3, 3]."""
+
+    first: int
+    second: int
+    place: FloatArray
+    covariance: FloatArray
 
 
 # --- starting --------------------------------------------------------------------------------------------------------
@@ -212,28 +224,67 @@ def _lone_ray(population: Population, t: int, scan: Scan) -> Ray | None:
     return Ray(target.eye[0], target.seen[target.eye[0]], target.eye[1], direction, _LONE_SIGMA_RAD, None)
 
 
-def _crossings(
-    population: Population, scan: Scan, fresh: list[int], others: dict[int, Ray]
-) -> list[tuple[int, int, initiation.Crossing]]:
-    """The best pairing of rays; a pair with rivals waits until motion or another camera has told them apart."""
+def _crossings(population: Population, scan: Scan, fresh: list[int], others: dict[int, Ray]) -> list[_Crossing]:
+    """The best pairing of rays. A pair with rivals waits until motion or another sensor has told them apart.
+
+    Where a third sensor looks at the crossing, it speaks too: a ray of its own there makes it likely, silence a ghost.
+    """
     rays = [ray for t in fresh if (ray := population.targets[t].ray) is not None]
-    crossed = list(others.values())
+    crossed, names = list(others.values()), list(others)
     costs = initiation.crossing_costs(rays, crossed)
+    first, second = np.nonzero(np.isfinite(costs))
+    if not len(first):
+        return []
+    pairs = (first, second)
+    place, cov = initiation.crossing_points(rays, crossed, pairs)
+    supported = costs[pairs] + _testimonies(population, scan, place, cov, crossed, second)
+    costs[pairs] = np.where(supported > initiation.CROSSING_GATE, np.inf, supported)
+    for i in set(first.tolist()):
+        population.targets[fresh[i]].crossed = True
+    where = {pair: k for k, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True))}
     chosen = []
     for i, j in association.assign(1e3 - np.minimum(costs, 1e3)):
-        waited_ns = scan.time_ns - population.targets[fresh[i]].born_ns
-        if waited_ns > _PATIENCE_NS or initiation.unambiguous(costs, i, j):
-            chosen.append((fresh[i], list(others)[j], initiation.cross(rays[i], crossed[j])))
+        waited_ns, k = scan.time_ns - population.targets[fresh[i]].born_ns, where[i, j]
+        if waited_ns > life.PATIENCE_NS or initiation.unambiguous(supported, pairs, k, place, cov):
+            chosen.append(_Crossing(fresh[i], names[j], place[k], cov[k]))
     return chosen
 
 
-def _join(population: Population, chosen: list[tuple[int, int, initiation.Crossing]]) -> set[int]:
+def _testimonies(
+    population: Population,
+    scan: Scan,
+    place: FloatArray,
+    cov: FloatArray,
+    crossed: list[Ray],
+    partner: NDArray[np.intp],
+) -> FloatArray:
+    """[K] what sensors other than the crossing's own two say of each place: −2 log of the likelihood ratio."""
+    told = np.zeros(len(place))
+    states = np.concatenate([place, np.zeros_like(place)], axis=1)
+    sensor_of = np.array([ray.sensor_id for ray in crossed])[partner]
+    oldest = scan.time_ns - int(population.settings.link_s * NS)
+    for name, eye in population.eyes.items():
+        if name == scan.sensor_id or eye.time_ns < oldest or eye.coverage is None or eye.space not in DIRECTIONS:
+            continue
+        asked = observation.covers(eye, states) & (sensor_of != name)
+        silent = -2.0 * math.log(1.0 - min(eye.coverage.detection_probability, _MOST_DETECTION))
+        rays = [ray for ray in crossed if ray.sensor_id == name]
+        if rays:
+            field_sr = observation.field_sr(eye)
+            spoken = initiation.testimony(place, cov, rays, scan.time_ns, field_sr)
+            told += np.where(asked, np.minimum(spoken, silent), 0.0)
+        else:
+            told += np.where(asked, silent, 0.0)
+    return told
+
+
+def _join(population: Population, chosen: list[_Crossing]) -> set[int]:
     """Replace each pair of ray targets by one at their crossing, under the older number."""
     pieces, gone, made = population.pieces(), set[int](), set[int]()
-    for a, b, crossing in chosen:
+    for a, b, place, spread in chosen:
         keep, drop = (a, b) if population.targets[a].number < population.targets[b].number else (b, a)
         mean, cov = np.zeros(6), np.zeros((6, 6))
-        mean[:3], cov[:3, :3] = crossing.position_m, crossing.covariance
+        mean[:3], cov[:3, :3] = place, spread
         cov[3:, 3:] = initiation.START_SPEED_MPS**2 * np.eye(3)
         target = population.targets[keep]
         life.absorb(target, population.targets[drop])
@@ -244,6 +295,53 @@ def _join(population: Population, chosen: list[tuple[int, int, initiation.Crossi
     if made:
         population.lay([piece for t, piece in enumerate(pieces) if t not in gone])
     return made
+
+
+# --- rays that are a target's ----------------------------------------------------------------------------------------
+
+
+def explain(population: Population, look: Look, taken: list[tuple[int, int]]) -> None:
+    """A ray target that always lies where its sensor sees a target of known place, and never beside it, is that target.
+
+    One look gives either of them the report, never both. After `_SHADOWED` such looks they are one, with the place that
+    is known and the older number.
+    """
+    rays = [t for t, v in enumerate(population.targets) if v.ray is not None and v.ray.sensor_id == look.scan.sensor_id]
+    whole = [t for t, v in enumerate(population.targets) if v.ray is None and bool(look.inside[t])]
+    if not rays or not whole:
+        return
+    best, fed = population.best_rows(), {t for t, _ in taken}
+    near = _seen_near(look, best[rays], best[whole])
+    pieces, gone = population.pieces(), set[int]()
+    for i, r in enumerate(rays):
+        target = population.targets[r]
+        mine = [whole[k] for k in np.flatnonzero(near[i]).tolist()]
+        single = [t for t in mine if (t in fed) != (r in fed)]
+        if not single or len(single) < len(mine):
+            target.shadowed = 0 if mine and not single else target.shadowed
+            continue
+        target.shadowed += 1
+        if target.shadowed >= _SHADOWED:
+            _absorb_ray(pieces, single[0], r)
+            gone.add(r)
+    if gone:
+        population.lay(sorted((p for t, p in enumerate(pieces) if t not in gone), key=lambda piece: piece[0].number))
+
+
+def _seen_near(look: Look, rays: NDArray[np.intp], whole: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """[A, B] whether the sensor cannot tell rows `rays` [A] and `whole` [B] apart."""
+    z, spread = look.innovation.z, look.innovation.spread
+    gap = spaces.residual(look.scan.space, z[rays][:, None], z[whole][None])
+    low = linear.cholesky(spread[rays][:, None] + spread[whole][None])
+    whitened = linear.solve_lower(low, gap[..., None])[..., 0]
+    near: NDArray[np.bool_] = linear.total(whitened * whitened) < _MERGE_DISTANCE2
+    return near
+
+
+def _absorb_ray(pieces: list[Piece], whole: int, ray: int) -> None:
+    target, drop = pieces[whole][0], pieces[ray][0]
+    target.number = min(target.number, drop.number)
+    life.absorb(target, drop)
 
 
 def narrow_banks(population: Population) -> None:

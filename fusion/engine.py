@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from fusion import beginnings, identity, life, observation, snapshots
 from fusion.identity import Claim, Sighting, Verdict
 from fusion.life import Target
@@ -94,6 +96,7 @@ class FusionEngine:
         """Numbers of the tracks this scan changed, in order."""
         if any(report.claimed_id for report in scan.measurements):
             return self._hear_claims(scan)
+        self.population.eyes[scan.sensor_id] = scan
         touched = self._associate(scan)
         touched |= beginnings.link(self.population, scan)
         beginnings.narrow_banks(self.population)
@@ -114,6 +117,7 @@ class FusionEngine:
             observation.blame(self.population, look, {t for t, _ in taken})
             touched = {self.population.targets[t].number for t, _ in taken}
             left = beginnings.strays(self.population, look, taken, self.counts)
+            beginnings.explain(self.population, look, taken)
             self.population.refresh(scan.sensor_id)
         left = beginnings.reseat(self.population, scan, left, touched)
         born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
@@ -160,7 +164,7 @@ class FusionEngine:
         for claim in self.claims.values():
             identity.carry(claim, scan.time_ns)
             if identity.is_worth_a_look(claim, scan.time_ns):
-                inside = all(observation.covers(scan, state) for state in identity.around(claim))
+                inside = bool(observation.covers(scan, np.array(list(identity.around(claim)))).all())
                 identity.look(claim, scan, inside, inside and identity.is_seen(claim, scan))
 
     def _sightings(self) -> list[Sighting]:

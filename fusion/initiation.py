@@ -6,17 +6,18 @@ geometric series, so that each is nearly Gaussian in what the camera sees (Peach
 twice as fast, gives the same ones), so they move the rows across the ray only; the ranges and their weights stay as
 they began until another sensor speaks. Weighing them by how well each range explains the bearings would but weigh the
 motion model, and a wedge would shrink to a wrong range. When two such targets of different cameras lie on rays that
-cross, they are one. A crossing that is not unique waits, so that ghosts (the other crossings of several rays) show
-themselves.
+cross, they are one. Of several crossings of one ray all but one are ghosts: sensors that look at the place speak for it
+with a ray of their own or against it with silence, and where they leave it open the crossing waits. With eight cameras
+and twenty drones that finds all twenty in the first round of looks.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion import linear
 from fusion.geometry import FloatArray
@@ -33,16 +34,8 @@ START_SPEED_MPS = 8.0
 #: would keep up with faster drones, and what an array hears of far ones would be the more uncertain.
 _QUICKNESS = np.minimum(_RANGES_M / 40.0, 2.0)
 _LEAST_ANGLE_SIN = 0.03
-_CROSSING_GATE = 9.0
+CROSSING_GATE = 9.0
 _AMBIGUITY = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """Where two rays meet: ENU position and covariance [3, 3]."""
-
-    position_m: FloatArray
-    covariance: FloatArray
 
 
 def range_log_density(range_m: float, size_rad: float | None, label: str | None) -> float:
@@ -102,16 +95,7 @@ def crossing_costs(first: list[Ray], second: list[Ray]) -> FloatArray:
         v1, v2 = _variances(first, r1, second, r2)
         gap = _points(first, r1, axis=0) - _points(second, r2, axis=1)
         cost = linear.total(gap * gap) / (v1 + v2) + _size_cost(first, r1, second, r2)
-    return np.where((sin2 >= _LEAST_ANGLE_SIN**2) & ahead & (cost <= _CROSSING_GATE), cost, np.inf)
-
-
-def cross(first: Ray, second: Ray) -> Crossing:
-    """Where two rays cross that `crossing_costs` lets cross."""
-    r1, r2, _ = _ranges([first], [second])
-    v1, v2 = (float(v[0, 0]) for v in _variances([first], r1, [second], r2))
-    p1, p2 = _points([first], r1, axis=0)[0, 0], _points([second], r2, axis=1)[0, 0]
-    covariance = _crossing_covariance(np.array(first.direction), v1, np.array(second.direction), v2)
-    return Crossing((v2 * p1 + v1 * p2) / (v1 + v2), covariance)
+    return np.where((sin2 >= _LEAST_ANGLE_SIN**2) & ahead & (cost <= CROSSING_GATE), cost, np.inf)
 
 
 def _ranges(first: list[Ray], second: list[Ray]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -141,9 +125,10 @@ def _variances(first: list[Ray], r1: FloatArray, second: list[Ray], r2: FloatArr
     return (s1[:, None] * r1) ** 2, (s2[None] * r2) ** 2 + moved_m**2
 
 
-def _crossing_covariance(d1: FloatArray, v1: float, d2: FloatArray, v2: float) -> FloatArray:
-    """Inverse of the two rays' information; a ray says nothing along itself."""
-    information = (np.eye(3) - d1[:, None] * d1[None, :]) / v1 + (np.eye(3) - d2[:, None] * d2[None, :]) / v2
+def _crossing_covariance(d1: FloatArray, v1: FloatArray, d2: FloatArray, v2: FloatArray) -> FloatArray:
+    """[K, 3, 3] inverse of the two rays' information; a ray says nothing along itself."""
+    across1, across2 = (np.eye(3) - d[..., :, None] * d[..., None, :] for d in (d1, d2))
+    information = across1 / v1 + across2 / v2
     root = linear.solve_lower(linear.cholesky(information), np.eye(3))
     return linear.multiply(linear.transpose(root), root)
 
@@ -155,10 +140,52 @@ def _size_cost(first: list[Ray], r1: FloatArray, second: list[Ray], r2: FloatArr
     return np.nan_to_num((np.log(s1 * r1 / (s2 * r2)) / 0.7) ** 2)
 
 
-def unambiguous(costs: FloatArray, row: int, column: int) -> bool:
-    """Whether no other crossing of either ray comes near this one, of costs [A, B]."""
-    rivals = np.concatenate([np.delete(costs[row], column), np.delete(costs[:, column], row)])
-    return bool((rivals > costs[row, column] + _AMBIGUITY).all())
+def crossing_points(
+    first: list[Ray], second: list[Ray], pairs: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> tuple[FloatArray, FloatArray]:
+    """Places [K, 3] and covariances [K, 3, 3] where K pairs of rays cross that `crossing_costs` lets cross."""
+    i, j = pairs
+    r1, r2, _ = _ranges(first, second)
+    v1, v2 = (v[i, j, None] for v in _variances(first, r1, second, r2))
+    p1, p2 = _points(first, r1, axis=0)[i, j], _points(second, r2, axis=1)[i, j]
+    d1, d2 = np.array([ray.direction for ray in first])[i], np.array([ray.direction for ray in second])[j]
+    return (v2 * p1 + v1 * p2) / (v1 + v2), _crossing_covariance(d1, v1[..., None], d2, v2[..., None])
+
+
+def testimony(place: FloatArray, cov: FloatArray, rays: list[Ray], now_ns: int, field_sr: float) -> FloatArray:
+    """[K] what rays of one sensor say to there being something at places [K, 3]: −2 log of the likelihood ratio.
+
+    The best of its rays against one that comes there by chance, of rays strewn evenly over the field of `field_sr`
+    steradians. Infinite where no ray comes near.
+    """
+    origin, direction = (np.array([getattr(ray, name) for ray in rays]) for name in ("origin_m", "direction"))
+    away = place[:, None] - origin[None]
+    along = np.maximum(linear.total(away * direction[None]), 1.0)
+    gap = away - along[..., None] * direction[None]
+    moved_m = START_SPEED_MPS * np.array([now_ns - ray.time_ns for ray in rays]) * 1e-9
+    sigma = np.array([ray.sigma_rad for ray in rays])
+    spread = ((cov[:, 0, 0] + cov[:, 1, 1] + cov[:, 2, 2]) / 3.0)[:, None]
+    variance = (sigma * along) ** 2 + moved_m**2 + spread
+    distance2 = linear.total(gap * gap) / variance
+    by_chance = 2.0 * math.pi * variance / along**2 * (len(rays) / field_sr)
+    cost = np.where(distance2 <= CROSSING_GATE, distance2 + 2.0 * np.log(by_chance), np.inf)
+    best: FloatArray = cost.min(axis=1)
+    return best
+
+
+def unambiguous(
+    costs: FloatArray, pairs: tuple[NDArray[np.intp], NDArray[np.intp]], k: int, place: FloatArray, cov: FloatArray
+) -> bool:
+    """Whether no other crossing of either ray, at another place, comes near crossing `k`.
+
+    Args:
+        costs, place, cov: [K], [K, 3] and [K, 3, 3] of the crossings, `pairs` which rays they are of.
+    """
+    i, j = pairs
+    rivals = ((i == i[k]) | (j == j[k])) & (costs <= costs[k] + _AMBIGUITY)
+    low = linear.cholesky(cov[rivals] + cov[k])
+    whitened = linear.solve_lower(low, (place[rivals] - place[k])[..., None])[..., 0]
+    return not bool((linear.total(whitened * whitened) > CROSSING_GATE).any())
 
 
 def _log_sum(values: FloatArray) -> float:

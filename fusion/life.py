@@ -12,6 +12,8 @@ from tracking.types import Status
 _MOST_LOG_ODDS = 14.0
 _LEAST_LOG_CLASS = -12.0
 _LATE_NS = 1_000_000_000
+#: An ambiguous crossing of rays waits this long, and so does a ray that may cross another before it counts as a track.
+PATIENCE_NS = 1_000_000_000
 _LABEL_LEAST, _LABEL_MOST = 0.1, 0.95
 
 
@@ -57,6 +59,8 @@ class Target:
     hits: int = 1
     misses: int = 0
     near_since_ns: dict[int, int] = field(default_factory=dict)
+    crossed: bool = False  # its ray has met rays of other sensors: it may be seen from there too
+    shadowed: int = 0  # looks in which its sensor had one report for it and for a target of known place
     eye: tuple[str, tuple[float, float, float]] | None = None  # the last sensor that gave a direction, and its place
 
     @property
@@ -134,7 +138,8 @@ def age(target: Target, dt_s: float, mean_life_s: float) -> None:
 def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status:
     """The life of a track, as a table:
 
-    tentative → confirmed: existence ≥ confirm and three reports; → deleted: silent tentative_s
+    tentative → confirmed: existence ≥ confirm and three reports, and no crossing to wait for; → deleted: silent
+    tentative_s
     confirmed → coasting: silent coast_s; coasting → confirmed: a report; either → deleted: existence < delete or lost_s
     """
     silent_s = (now_ns - target.updated_ns) * 1e-9
@@ -143,7 +148,8 @@ def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status
         # that reports it, five times a second say, speaks again: each report would begin another, and end so.
         if silent_s > settings.tentative_s:
             return Status.DELETED
-        sure = target.log_odds >= _logit(settings.confirm) and target.hits >= 3
+        waits = target.ray is not None and target.crossed and now_ns - target.born_ns < PATIENCE_NS
+        sure = target.log_odds >= _logit(settings.confirm) and target.hits >= 3 and not waits
         return Status.CONFIRMED if sure else Status.TENTATIVE
     if target.log_odds < _logit(settings.delete) or silent_s > settings.lost_s:
         return Status.DELETED

@@ -113,11 +113,18 @@ def _inside(scan: Scan, x: FloatArray, predicted: spaces.Prediction) -> NDArray[
     return inside & (linear.total(away * away) < scan.coverage.max_range_m**2)
 
 
-def covers(scan: Scan, mean: FloatArray) -> bool:
-    """Whether the scan's sensor looks where `mean` [6] is, so that silence there means something."""
+def covers(scan: Scan, means: FloatArray) -> NDArray[np.bool_]:
+    """[K] whether the scan's sensor looks where `means` [K, 6] are, so that silence there means something."""
     if scan.coverage is None:
-        return False
-    return bool(_inside(scan, mean[None], _predict(scan, mean[None], 0.0))[0])
+        return np.zeros(len(means), dtype=bool)
+    return _inside(scan, means, _predict(scan, means, 0.0))
+
+
+def field_sr(scan: Scan) -> float:
+    """Solid angle over which a sensor of directions strews its reports, steradians."""
+    if scan.camera is None:
+        return 2.0 * math.pi
+    return scan.camera.width * scan.camera.height / (scan.camera.fx * scan.camera.fy)
 
 
 # --- slots: a target carries the slow error of each camera that sees it ----------------------------------------------

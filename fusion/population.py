@@ -28,11 +28,13 @@ class Population:
         x, p, log_weight, accel2: rows [R, n], [R, n, n], their log weights and acceleration densities [R].
         slow_cov, slow_rate: [T, K, 2, 2] and [T, K] of each target's camera slots, see `noise`.
         noises: what has been learned of each camera, by id.
+        eyes: the last look of each sensor of directions, by id: where it stands and what it covers.
     """
 
     def __init__(self, settings: FusionSettings) -> None:
         self.settings = settings
         self.noises: dict[str, SensorNoise] = {}
+        self.eyes: dict[str, Scan] = {}
         self.targets: list[Target] = []
         n = rows.size(settings.slots)
         self.x: FloatArray = np.zeros((0, n))

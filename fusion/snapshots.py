@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from fusion.geometry import CameraModel
 from fusion.identity import Claim, claim_of
 from fusion.life import Ray, Slot, Target
 from fusion.noise import SensorNoise
 from fusion.population import Piece, Population
 from fusion.settings import FusionSettings
+from fusion.types import Coverage, Scan, SensorPose, Space
 from tracking.types import Status
 
-VERSION = 1
+VERSION = 2
 
 
 class State(Protocol):
@@ -45,6 +47,7 @@ def write(engine: State) -> bytes:
         "next_number": engine.next_number,
         "counts": dict(engine.counts),
         "noises": {name: asdict(noise) for name, noise in engine.population.noises.items()},
+        "eyes": [_eye(scan) for scan in engine.population.eyes.values()],
         "pieces": [_piece(piece) for piece in engine.population.pieces()],
         "claims": [_claim(claim) for claim in engine.claims.values()],
     }
@@ -63,6 +66,7 @@ def read(engine: State, data: bytes) -> None:
             raise SnapshotError("the snapshot is of another version or other settings; start afresh from the log")
         pieces = [_read_piece(piece) for piece in state["pieces"]]
         claims = [claim_of(claim) for claim in state["claims"]]
+        eyes = [_read_eye(eye) for eye in state["eyes"]]
         noises = {name: SensorNoise(**noise) for name, noise in state["noises"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"these bytes are no snapshot of the fusion ({error}); start afresh from the log") from None
@@ -71,6 +75,7 @@ def read(engine: State, data: bytes) -> None:
     engine.counts.update(state["counts"])
     engine.claims = {claim.claimed_id: claim for claim in claims}
     engine.population.noises = noises
+    engine.population.eyes = {scan.sensor_id: scan for scan in eyes}
     engine.population.lay(pieces)
 
 
@@ -97,6 +102,22 @@ def _read_ray(stored: dict[str, Any] | None) -> Ray | None:
     if stored is None:
         return None
     return Ray(**{**stored, "origin_m": tuple(stored["origin_m"]), "direction": tuple(stored["direction"])})
+
+
+def _eye(scan: Scan) -> dict[str, Any]:
+    """Without what it reported: that is in the targets."""
+    stored = asdict(replace(scan, measurements=()))
+    if stored["camera"] is not None:
+        del stored["camera"]["fold_radius2"]  # follows from the rest
+    return stored
+
+
+def _read_eye(stored: dict[str, Any]) -> Scan:
+    pose, camera, coverage = stored["pose"], stored["camera"], stored["coverage"]
+    pose |= {"position_m": tuple(pose["position_m"]), "attitude": tuple(pose["attitude"])}
+    lens = None if camera is None else CameraModel(**{**camera, "distortion": tuple(camera["distortion"])})
+    fields = {"space": Space(stored["space"]), "pose": SensorPose(**pose), "measurements": (), "camera": lens}
+    return Scan(**{**stored, **fields, "coverage": None if coverage is None else Coverage(**coverage)})
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
