@@ -14,7 +14,6 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +28,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import alerts, flights, intake, plan, problems, schemas, zones
+from service import alerts, flights, intake, plan, problems, schemas, score, zones
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
@@ -53,6 +52,7 @@ from service.zones import Zones
 
 MAX_BODY_BYTES = 1 << 20
 OPEN_FILES = 4096
+LIVE = "live"  # the world that is no replay
 
 #: On every answer. No scripts, styles or pictures from anywhere but here; pictures of the console are blobs.
 SECURITY_HEADERS = {
@@ -110,10 +110,12 @@ def create_app(
     hub_settings: HubSettings | None = None,
     video_settings: VideoSettings | None = None,
     web: Path = WEB,
+    world: str = LIVE,
 ) -> FastAPI:
     """The application for one running pipeline. It follows the bus from its start-up to its shutdown.
 
     Args:
+        world: id of the replay that it shows.
         web: folder of the built console; where it is missing `/` says how to build it.
     """
     board = Board()
@@ -122,15 +124,18 @@ def create_app(
     thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
     video = Video(site.live, thresholds, video_settings or VideoSettings())
     sounds = Sounds(site.settings.arrays, site.hearings)
-    worlds = Worlds(site.clock, partial(create_app, web=web))
+    worlds = Worlds(site.clock, lambda replayed: create_app(replayed, web=web, world=replayed.id))
     rest = Rest(site, site.settings.cameras, board, video, sounds)
     hub = Hub(board, rest.describe, rest.all_sensors, hub_settings or HubSettings())
+    place = site.world.site if site.world else None
+    keeper = score.ScoreKeeper(place, site.bus, site.zones.zones, live=world == LIVE)
     metrics = Metrics(site.clock.now_ns, Owners(site.live, site.bus, site.store, hub, video, site.world))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(hub.run(site.bus, (video.accept, metrics.accept)))
-        yield
+        with keeper.following():
+            yield
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await worlds.close_all()
@@ -152,8 +157,9 @@ def create_app(
     app.include_router(rest.router())
     app.include_router(sounds.router())
     app.include_router(intake.router(_intake(site)))
-    app.include_router(plan.router(site.settings.site_name, site.world.site if site.world else None))
+    app.include_router(plan.router(site.settings.site_name, place))
     app.include_router(zones.router(site.zones))
+    app.include_router(score.router(keeper, world))
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
     recording = site.settings.recording
     app.include_router(flights.router(recording.folder if recording else None, site.journal, worlds))
