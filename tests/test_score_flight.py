@@ -106,7 +106,7 @@ def test_live_and_over_the_file_the_judge_says_the_same(flight: Path) -> None:
             now[0] = envelope.received_ns
             while waiting and waiting[0].time_ns <= envelope.received_ns:
                 tell(judge, site.frame, waiting[0], now[0])
-                bus.publish("truth", waiting.pop(0))  # type: ignore[arg-type]
+                bus.publish("truth", waiting.pop(0))
             tell(judge, site.frame, envelope.message, envelope.received_ns)
             bus.publish(envelope.subject, envelope.message)
     assert zones  # the flight has one, and tells of it
@@ -134,7 +134,7 @@ def test_truth_that_begins_again_is_judged_anew() -> None:
     told = truths()
     with keeper.following():
         for truth in (*told, told[0]):
-            bus.publish("truth", truth)  # type: ignore[arg-type]
+            bus.publish("truth", truth)
     found = keeper.figures()
     assert found is not None
     assert found["time"] is None  # nothing was judged since
