@@ -239,7 +239,7 @@ def _crossings(population: Population, scan: Scan, fresh: list[int], others: dic
     place, cov = initiation.crossing_points(rays, crossed, pairs)
     supported = costs[pairs] + _testimonies(population, scan, place, cov, crossed, second)
     costs[pairs] = np.where(supported > initiation.CROSSING_GATE, np.inf, supported)
-    for i in set(first.tolist()):
+    for i in sorted(set(first.tolist())):
         population.targets[fresh[i]].crossed = True
     where = {pair: k for k, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True))}
     chosen = []
