@@ -10,9 +10,9 @@
 
 *Planes* are what the network looks at, all at "network pixels": infrared at its own size; visible at half size
 without losing its detail, because the four luma pixels of each 2x2 block become four planes, and chroma (which video
-stores at half size anyway) two more. Two more planes are time: the luma now less the luma 0.1 s and 0.2 s ago. A target
-that moves against a still sky is plain there when it is hardly a smudge in the picture, and wings that flap differ from
-wings that do not.
+stores at half size anyway) two more. The other planes are time: the luma now less the luma 0.1, 0.2 and 0.5 s ago. A
+target that moves against a still sky is plain there when it is hardly a smudge in the picture, and wings that flap
+differ from wings that do not.
 
 ReLU and batch normalisation only, so that everything folds into plain convolutions for inference.
 """
@@ -28,24 +28,27 @@ from torch.nn import functional
 from models.types import CLASSES, Band
 
 STRIDES = (4, 8, 16)
-#: Ages of the earlier pictures that the time planes compare with, seconds.
-HISTORY_S = (0.1, 0.2)
 #: Network pixels are this many picture pixels wide.
 PICTURE_SCALE: dict[str, int] = {"infrared": 1, "visible": 2}
-#: Planes of the picture itself, and all of them.
+#: Planes of the picture itself.
 SPATIAL: dict[str, int] = {"infrared": 1, "visible": 6}
-PLANES: dict[str, int] = {band: count + len(HISTORY_S) for band, count in SPATIAL.items()}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the network; saved beside the weights."""
+    """Widths of the network, and the ages of the pictures its time planes compare with, s; saved with the weights."""
 
     band: Band
+    history: tuple[float, ...] = (0.1, 0.2, 0.5)
     stem: int = 16
     widths: tuple[int, int, int] = (24, 48, 96)
     blocks: tuple[int, int, int] = (1, 2, 2)
     neck: tuple[int, int, int] = (32, 48, 64)
+
+    @property
+    def planes(self) -> int:
+        """All that the network looks at: the picture's planes and one for each age."""
+        return SPATIAL[self.band] + len(self.history)
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -89,7 +92,7 @@ class DetectorNetwork(nn.Module):
         c4, c8, c16 = architecture.widths
         n4, n8, n16 = architecture.neck
         b4, b8, b16 = architecture.blocks
-        self.stem = Conv(PLANES[architecture.band], architecture.stem, 3, 2)
+        self.stem = Conv(architecture.planes, architecture.stem, 3, 2)
         self.stage4 = _stage(architecture.stem, c4, b4)
         self.stage8 = _stage(c4, c8, b8)
         self.stage16 = _stage(c8, c16, b16)

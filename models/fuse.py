@@ -18,7 +18,7 @@ Network = TypeVar("Network", bound=nn.Module)
 class FromBytes(nn.Module):
     """A folded network that takes what `models.planes.normalise` takes, and does that step on its own device.
 
-    Spatial planes uint8 [B, 1 or 6, H, W] and earlier luma uint8 [B, 2, H, W] to raw cells, as `DetectorNetwork` gives.
+    Spatial planes uint8 [B, 1 or 6, H, W] and earlier luma uint8 [B, T, H, W] to raw cells, as `DetectorNetwork` gives.
     """
 
     def __init__(self, network: DetectorNetwork) -> None:

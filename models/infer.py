@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.boxes import decode_cells
-from models.detector import HISTORY_S, PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
+from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
 from models.fuse import FromBytes
 from models.planes import luma, spatial_planes
 from models.types import Band, Detections, Frame
@@ -34,9 +34,10 @@ class WeightsError(Exception):
 
 
 class Backend(Protocol):
-    """Spatial planes uint8 [B, S, H, W], earlier luma uint8 [B, 2, H, W] to cells float32 [B, 8, h, w] per stride."""
+    """Spatial planes uint8 [B, S, H, W], earlier luma uint8 [B, T, H, W] to cells float32 [B, 8, h, w] per stride."""
 
     name: str
+    history: tuple[float, ...]  # ages of the earlier pictures it wants, s
 
     def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]: ...
 
@@ -51,6 +52,7 @@ class TorchBackend:
         if device.type == "cpu":
             torch.set_num_threads(threads)
         self.name = f"torch-{device.type}"
+        self.history = network.architecture.history
 
     def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
@@ -66,8 +68,9 @@ class OpenVinoBackend:
     def __init__(self, network: DetectorNetwork, threads: int) -> None:
         import openvino
 
-        band = network.architecture.band
-        example = [torch.zeros(1, count, 64, 64, dtype=torch.uint8) for count in (SPATIAL[band], len(HISTORY_S))]
+        looks = network.architecture
+        self.history = looks.history
+        example = [torch.zeros(1, n, 64, 64, dtype=torch.uint8) for n in (SPATIAL[looks.band], len(looks.history))]
         self._model = openvino.convert_model(FromBytes(network).eval(), example_input=tuple(example))
         self._core = openvino.Core()
         self._settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
@@ -87,11 +90,11 @@ class OpenVinoBackend:
 class _History:
     """Luma of the last moments of one camera, oldest first: (time_ns, uint8 [h, w])."""
 
-    pictures: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=16))
+    pictures: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=28))
 
-    def earlier(self, time_ns: int, now: np.ndarray) -> list[np.ndarray]:
-        """The kept pictures nearest to each age in `HISTORY_S`; `now` where there is none of about that age."""
-        return [self._nearest(time_ns - round(age * 1e9), time_ns, now) for age in HISTORY_S]
+    def earlier(self, time_ns: int, now: np.ndarray, ages: tuple[float, ...]) -> list[np.ndarray]:
+        """The kept pictures nearest to each age, s; `now` where there is none of about that age."""
+        return [self._nearest(time_ns - round(age * 1e9), time_ns, now) for age in ages]
 
     def _nearest(self, wanted_ns: int, time_ns: int, now: np.ndarray) -> np.ndarray:
         usable = [(abs(t - wanted_ns), p) for t, p in self.pictures if t < time_ns and p.shape == now.shape]
@@ -124,6 +127,7 @@ class Detector:
         self.sha256: str = card["sha256"]
         self.backend: str = backend.name
         self.thresholds: dict[str, float] = dict(card.get("thresholds", {}))
+        self._ages = backend.history
         self._history: dict[str, _History] = {}
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
@@ -142,11 +146,11 @@ class Detector:
         self._history.pop(sensor_id, None)
 
     def _prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """Spatial planes uint8 [S, h, w] and earlier luma uint8 [2, h, w]."""
+        """Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w]."""
         spatial = _pad(spatial_planes(frame.pixels, self.band))
         history = self._history.setdefault(frame.sensor_id, _History())
         now = luma(spatial)
-        earlier = np.stack(history.earlier(frame.time_ns, now))
+        earlier = np.stack(history.earlier(frame.time_ns, now, self._ages))
         history.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
         return spatial, earlier
 

@@ -51,7 +51,7 @@ def normalise(spatial: np.ndarray, earlier: list[np.ndarray]) -> np.ndarray:
 
     Args:
         spatial: uint8 [1 or 6, h, w].
-        earlier: uint8 [h, w] each, `luma` of the pictures 0.1 and 0.2 s before (this one again where there is none).
+        earlier: uint8 [h, w] each, `luma` of the pictures before (this one again where there is none).
     """
     count = len(spatial)
     now = luma(spatial)

@@ -7,6 +7,7 @@ cache on disk (`FrameCache`), on a grid of 10 a second, which is also the spacin
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +27,23 @@ CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22
 #: Largest and smallest size that the random zoom gives an object, network pixels.
 SIZE_RANGE = (6.0, 100.0)
 #: Range of the random zoom, and in the calm end of a training.
-ZOOM, CALM_ZOOM = (0.75, 1.35), (0.9, 1.1)
+ZOOM, CALM_ZOOM = (0.5, 1.35), (0.85, 1.15)
+#: Share of crops with every pixel as the camera gave it, and in the calm end: any zoom or turn smooths noise and
+#: the sharpness of the smallest targets away.
+AS_IS, CALM_AS_IS = 0.35, 0.7
 #: What annotators leave free on each side of an object, network pixels: about the same for small and large ones
 #: (measured on infrared `train` against sky: medians 3.1–6.4), so that a zoom must not scale it.
 MARGIN = 3.5
-#: Share of crops that get an object of another clip; the standard deviation of brightness up to which sky is plain; the
-#: least contrast of such an object (one that cannot be seen would teach to see things), both in grey levels.
-PASTED = 0.2
-PLAIN = 6.0
-FAINTEST = 12.0
+#: Share of crops that get an object of another clip, and in the calm end; the standard deviation of brightness up to
+#: which sky is plain; the least contrast of such an object (one that cannot be seen would teach to see things), both in
+#: grey levels.
+PASTED, CALM_PASTED = 0.4, 0.1
+PLAIN = 8.0
+FAINTEST = 9.0
+#: Sizes that a pasted object is given, network pixels, and how far it is zoomed for it. All classes get the same sizes:
+#: in `train` no helicopter is distant in visible and no airplane close in infrared, and size must not name the class.
+PASTED_SIZES = (9.5, 36.0)
+PASTED_ZOOM = (0.12, 1.35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +87,21 @@ class FrameCache:
 class Sampler:
     """Draws random crops for ever; all randomness comes from one seeded generator.
 
-    After `calm_after` crops they are close to what a camera gives: nothing is pasted, the polarity stays and sizes
+    After `calm_after` crops they are close to what a camera gives: little is pasted, the polarity stays and sizes
     change little. A network that ends on such crops fits its boxes better (YOLOX, Ge et al. 2021, section 2.1).
     """
 
     def __init__(
-        self, clips: list[Clip], cache: FrameCache, band: Band, size: int, seed: int, calm_after: int = 1 << 62
+        self,
+        clips: list[Clip],
+        cache: FrameCache,
+        band: Band,
+        size: int,
+        seed: int,
+        calm_after: int = 1 << 62,
+        steps_back: tuple[int, ...] = (1, 2, 5),
     ) -> None:
-        self.clips, self.cache, self.band, self.size = clips, cache, band, size
+        self.clips, self.cache, self.band, self.size, self.steps_back = clips, cache, band, size, steps_back
         self.calm_after, self.drawn = calm_after, 0
         self.random = np.random.default_rng(seed)
         self.chances = _clip_chances(clips)
@@ -99,9 +115,9 @@ class Sampler:
         clip, index = self._moment()
         boxes = self._boxes(clip, index)
         warp = self._warp(boxes, self.cache.arrays[clip.name].shape[2:])
-        view = self._view(clip, index, warp)
+        view = self._view(clip, index, warp, self.size)
         corners, labels = _move_boxes(boxes, warp, self.size)
-        if not self.calm and self.random.random() < PASTED:
+        if self.random.random() < (CALM_PASTED if self.calm else PASTED):
             corners, labels = self._paste(view, corners, labels)
         spatial, *earlier = self._degrade(view)
         planes = normalise(spatial, [picture[0] for picture in earlier])
@@ -118,12 +134,13 @@ class Sampler:
         """float32 [N, 5]: class, x, y, width, height in network pixels."""
         return clip.boxes_of(index * GRID) / np.float32([1, *[PICTURE_SCALE[self.band]] * 4])
 
-    def _view(self, clip: Clip, index: int, warp: np.ndarray) -> list[np.ndarray]:
-        """The picture and the luma of the two before it, cropped: uint8 [S, size, size] and twice [1, size, size]."""
+    def _view(self, clip: Clip, index: int, warp: np.ndarray, size: int) -> list[np.ndarray]:
+        """The picture and the luma of those before it, cropped: uint8 [S, size, size], then [1, size, size] each."""
         frames = self.cache.arrays[clip.name]
-        window, moved = self._window(warp, frames.shape[2:])
-        before = (luma(frames[i][:, *window])[None] for i in self._earlier(index))
-        return [self._crop(part, moved) for part in (frames[index][:, *window], *before)]
+        window, moved = _window(warp, size, frames.shape[2:])
+        now = _crop(frames[index][:, *window], moved, size)
+        before = (_crop(frames[i][:4, *window], moved, size) for i in self._earlier(index))
+        return [now, *(luma(planes)[None] for planes in before)]
 
     def _paste(self, view: list[np.ndarray], corners: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Add an object of another clip, with its motion, where the sky is plain in both (Ghiasi et al. 2021).
@@ -135,32 +152,34 @@ class Sampler:
         if not len(boxes):
             return corners, labels
         label, x, y, w, h = boxes[int(self.random.integers(len(boxes)))]
-        zoom = self._zoom(float(np.sqrt(w * h)))
+        zoom = self._pasted_zoom(float(np.sqrt(w * h)))
         at = self.random.uniform(0.1, 0.9, 2) * self.size
         half = _zoomed(np.array([w, h]), zoom) / 2
         box = np.hstack([at - half, at + half]).astype(np.float32)
-        mask = _feather(box, self.size)
-        if mask is None or any(_touch(box, other) for other in corners):
+        margin = np.maximum(half, 4.0)
+        low, high = np.floor(box[:2] - margin).astype(int), np.ceil(box[2:] + margin).astype(int)
+        if low.min() < 0 or high.max() > self.size or any(_touch(box, other) for other in corners):
             return corners, labels
-        source = self._view(clip, index, self._affine(zoom, np.array([x + w / 2, y + h / 2]), at))
+        patch = (slice(low[1], high[1]), slice(low[0], high[0]))
+        mask = _feather(at - low, half, margin, high - low)
+        warp = self._affine(zoom, np.array([x + w / 2, y + h / 2]), at - low)
+        source = [p[:, : mask.shape[0], : mask.shape[1]] for p in self._view(clip, index, warp, int(max(high - low)))]
         ring = (mask > 0) & (mask < 1)
-        if not _visible(source[0][0], view[0][0], mask == 1, ring):
+        if not _visible(source[0][0], view[0][0][patch], mask == 1, ring):
             return corners, labels
         for picture, other in zip(view, source, strict=True):
             level = np.median(other[:, ring], axis=1)[:, None, None]
-            picture[:] = np.clip(picture + mask * (other - level), 0, 255)
+            picture[:, *patch] = np.clip(picture[:, *patch] + mask * (other - level), 0, 255)
         return np.vstack([corners, box]), np.append(labels, np.int64(label))
 
-    def _earlier(self, index: int) -> tuple[int, int]:
-        """Mostly 0.1 and 0.2 s before; sometimes none or further apart: live sources start, stall and drop frames."""
+    def _earlier(self, index: int) -> list[int]:
+        """Mostly as far back as wanted; sometimes none or one step off: live sources start, stall and drop frames."""
         chance = self.random.random()
-        if chance < 0.06:
-            return index, index
-        if chance < 0.12:
-            return max(index - 1, 0), max(index - 1, 0)
-        if chance < 0.18:
-            return max(index - 2, 0), max(index - 3, 0)
-        return max(index - 1, 0), max(index - 2, 0)
+        if chance < 0.04:
+            return [index] * len(self.steps_back)
+        known = int(self.random.integers(1, 6)) if chance < 0.12 else index  # since the camera started
+        off = int(chance < 0.18)
+        return [_kept(index, step + off, min(known, index)) for step in self.steps_back]
 
     def _warp(self, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Affine 2x3 from network pixels to crop pixels: mostly some object in view, else anywhere."""
@@ -177,55 +196,60 @@ class Sampler:
             centre = random.uniform(0, 1, 2) * (width, height)
         half = size / 2 / zoom
         centre = np.array([_within(centre[0], half, width), _within(centre[1], half, height)])
-        return self._affine(zoom, centre, np.array([size / 2, size / 2]))
+        middle = np.array([size / 2, size / 2])
+        if zoom == 1.0:
+            return self._affine(zoom, np.round(centre), middle, turned=0.0)
+        return self._affine(zoom, centre, middle)
 
     def _zoom(self, side: float) -> float:
         """How much larger an object of this many network pixels is shown."""
+        if self.random.random() < (CALM_AS_IS if self.calm else AS_IS):
+            return 1.0
         low, high = CALM_ZOOM if self.calm else ZOOM
         zoom = float(np.exp(self.random.uniform(np.log(low), np.log(high))))
         return float(np.clip(zoom, SIZE_RANGE[0] / side, max(SIZE_RANGE[1] / side, 0.4)))
 
-    def _affine(self, zoom: float, centre: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Affine 2x3 that puts `centre` at `at`, mirrored or not, turned by a few degrees."""
-        angle = np.deg2rad(self.random.normal(0, 3.0))
+    def _pasted_zoom(self, side: float) -> float:
+        """The zoom that gives an object of this many network pixels a size that any class may have."""
+        wanted = float(np.exp(self.random.uniform(*np.log(PASTED_SIZES))))
+        margin = min(2 * MARGIN, 0.6 * side)
+        return float(np.clip((wanted - margin) / (side - margin), *PASTED_ZOOM))
+
+    def _affine(self, zoom: float, centre: np.ndarray, at: np.ndarray, turned: float = 3.0) -> np.ndarray:
+        """Affine 2x3 that puts `centre` at `at`, mirrored or not, turned by some degrees (standard deviation)."""
+        angle = np.deg2rad(self.random.normal(0, turned))
         mirror = -1.0 if self.random.random() < 0.5 else 1.0
         turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([mirror, 1])
         return np.hstack([turn, (at - turn @ centre)[:, None]]).astype(np.float32)
 
-    def _window(self, warp: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
-        """The part of the frame that the crop needs, and the warp from there: only that much is read and moved."""
-        corners = np.array([[0, 0], [self.size, 0], [0, self.size], [self.size, self.size]], np.float32)
-        seen = (corners - warp[:, 2]) @ np.linalg.inv(warp[:, :2]).T
-        low = np.clip(np.floor(seen.min(0)).astype(int) - 2, 0, np.array(shape[::-1]) - 1)
-        high = np.clip(np.ceil(seen.max(0)).astype(int) + 3, low + 1, shape[::-1])
-        moved = np.hstack([warp[:, :2], (warp[:, 2] + warp[:, :2] @ low)[:, None]]).astype(np.float32)
-        return (slice(low[1], high[1]), slice(low[0], high[0])), moved
-
-    def _crop(self, spatial: np.ndarray, warp: np.ndarray) -> np.ndarray:
-        out = np.empty((len(spatial), self.size, self.size), np.uint8)
-        warp = warp.copy()  # OpenCV counts from the middle of the first pixel, boxes count from its edge
-        warp[:, 2] += 0.5 * warp[:, :2].sum(1) - 0.5
-        for plane, warped in zip(spatial, out, strict=True):
-            cv2.warpAffine(
-                plane, warp, warped.shape, dst=warped, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-        return out
-
     def _degrade(self, view: list[np.ndarray]) -> list[np.ndarray]:
         """Gain, offset, noise, blur and, in infrared, polarity: the same for all pictures but the noise."""
         random = self.random
-        gain = float(np.exp(random.normal(0, 0.2)))
-        offset = float(random.normal(0, 12))
+        gain = float(np.exp(random.normal(0, 0.3)))
+        offset = float(random.normal(0, 14))
         if self.band == "infrared" and not self.calm and random.random() < 0.06:
             gain = -gain
         blur = random.random() < 0.06
-        noise = float(abs(random.normal(0, 1.5))) if random.random() < 0.2 else 0.0
-        return [self._shade(picture, gain, offset, blur, noise) for picture in view]
+        noise = float(abs(random.normal(0, 2.0))) if random.random() < 0.25 else 0.0
+        level = float(view[0][:4, ::4, ::4].mean())
+        if self.band == "visible" and random.random() < 0.5:
+            self._tint(view[0][4:])
+        # The luma of a visible picture is the mean of four pixels, with half their noise.
+        grains = [noise, *[noise / 2 if self.band == "visible" else noise] * (len(view) - 1)]
+        return [self._shade(p, gain, offset, level, blur, grain) for p, grain in zip(view, grains, strict=True)]
 
-    def _shade(self, spatial: np.ndarray, gain: float, offset: float, blur: bool, noise: float) -> np.ndarray:
+    def _tint(self, chroma: np.ndarray) -> None:
+        """Other skies and cameras: more or less colour, a cast, now and then none at all."""
+        strength = 0.0 if self.random.random() < 0.08 else float(np.exp(self.random.normal(0, 0.3)))
+        for plane in chroma:
+            shades = (np.arange(256) - 128.0) * strength + 128 + self.random.normal(0, 5)
+            cv2.LUT(plane, np.clip(shades, 0, 255).astype(np.uint8), dst=plane)
+
+    def _shade(
+        self, spatial: np.ndarray, gain: float, offset: float, level: float, blur: bool, noise: float
+    ) -> np.ndarray:
         out = spatial.copy()
-        brightness = out[:4] if len(out) > 1 else out  # chroma stays
-        level = float(brightness[:, ::4, ::4].mean())
+        brightness = out[:4]  # chroma stays
         shades = np.clip((np.arange(256) - level) * gain + level + offset, 0, 255).astype(np.uint8)
         for plane in brightness:
             cv2.LUT(plane, shades, dst=plane)
@@ -237,14 +261,51 @@ class Sampler:
         return out
 
 
-def _feather(box: np.ndarray, size: int) -> np.ndarray | None:
-    """Weights float32 [size, size]: 1 in the box, falling to 0 around it; None if that does not fit in."""
-    margin = np.maximum((box[2:] - box[:2]) * 0.5, 4.0)
-    if (box[:2] - margin < 0).any() or (box[2:] + margin > size).any():
-        return None
-    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-    place = np.arange(size, dtype=np.float32) + 0.5
-    falls = [np.clip(1 - (np.abs(place - middle[k]) - half[k]) / margin[k], 0, 1) for k in (0, 1)]
+def _window(warp: np.ndarray, size: int, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The part of the frame that a crop needs, and the warp from there: only that much is read and moved."""
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32)
+    seen = (corners - warp[:, 2]) @ np.linalg.inv(warp[:, :2]).T
+    low = np.clip(np.floor(seen.min(0)).astype(int) - 2, 0, np.array(shape[::-1]) - 1)
+    high = np.clip(np.ceil(seen.max(0)).astype(int) + 3, low + 1, shape[::-1])
+    moved = np.hstack([warp[:, :2], (warp[:, 2] + warp[:, :2] @ low)[:, None]]).astype(np.float32)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), moved
+
+
+def _crop(planes: np.ndarray, warp: np.ndarray, size: int) -> np.ndarray:
+    """Spatial planes [S, h, w] seen through `warp`: uint8 [S, size, size].
+
+    The four luma planes of a visible picture are put together for it: moved one by one, a mirrored or shrunk picture
+    would have its pixels within each 2x2 block in another order than any camera gives.
+    """
+    if len(planes) == 1:
+        return _moved(planes[0], warp, size)[None]
+    height, width = planes.shape[1:]
+    whole = np.empty((2 * height, 2 * width), np.uint8)
+    for k in range(4):
+        whole[k // 2 :: 2, k % 2 :: 2] = planes[k]
+    fine = _moved(whole, warp * np.float32([1, 1, 2]), 2 * size)
+    phases = [fine[k // 2 :: 2, k % 2 :: 2] for k in range(4)]
+    return np.stack([*phases, *(_moved(chroma, warp, size) for chroma in planes[4:])])
+
+
+def _moved(plane: np.ndarray, warp: np.ndarray, size: int) -> np.ndarray:
+    """One plane through `warp`, smoothed first as far as it shrinks, so that nothing aliases."""
+    zoom = float(np.sqrt(abs(np.linalg.det(warp[:, :2]))))
+    if zoom < 0.9:
+        plane = cv2.GaussianBlur(plane, (0, 0), 0.5 * np.sqrt(zoom**-2 - 1), borderType=cv2.BORDER_REPLICATE)
+    warp = warp.copy()  # OpenCV counts from the middle of the first pixel, boxes count from its edge
+    warp[:, 2] += 0.5 * warp[:, :2].sum(1) - 0.5
+    return cv2.warpAffine(plane, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _kept(index: int, step: int, known: int) -> int:
+    """The grid picture a detector compares with that wants the one `step` back and knows `known`: one off will do."""
+    return index - min(step, known) if known and step - known <= 1 else index
+
+
+def _feather(middle: np.ndarray, half: np.ndarray, margin: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Weights float32 [height, width]: 1 in the box, falling to 0 over the margin around it; all given as x, y."""
+    falls = [np.clip(1 - (np.abs(np.arange(sides[k]) + 0.5 - middle[k]) - half[k]) / margin[k], 0, 1) for k in (0, 1)]
     return (falls[1][:, None] * falls[0][None]).astype(np.float32)
 
 
@@ -265,11 +326,9 @@ def _within(middle: float, half: float, length: int) -> float:
 
 
 def _clip_chances(clips: list[Clip]) -> np.ndarray:
-    """By class as in `CLASS_SHARE`; within a class, clips of crowded scenes less often, so that scenes count too."""
-    crowd: dict[tuple[int, str], int] = {}
-    for clip in clips:
-        crowd[clip.label, clip.scene] = crowd.get((clip.label, clip.scene), 0) + 1
-    weight = np.array([crowd[c.label, c.scene] ** -0.5 if c.labelled_frames else 0.0 for c in clips])
+    """By class as in `CLASS_SHARE`; within a class, scenes and distances with many clips count less for each."""
+    crowd = Counter((c.label, c.scene, c.distance) for c in clips)
+    weight = np.array([crowd[c.label, c.scene, c.distance] ** -0.5 if c.labelled_frames else 0.0 for c in clips])
     for index, name in enumerate(CLASSES):
         of_class = np.array([c.label == index for c in clips])
         if of_class.any():

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.boxes import decode_cells, iou_matrix, suppress
-from models.detector import PLANES, STRIDES, Architecture, DetectorNetwork, flatten
+from models.detector import STRIDES, Architecture, DetectorNetwork, flatten
 from models.fuse import FromBytes, fuse_normalisation
 from models.infer import Detector, OpenVinoBackend, TorchBackend, WeightsError, load_detector
 from models.losses import Targets, assign, complete_iou
 from models.planes import luma, normalise, spatial_planes
-from models.train import Recipe, Run, write_weights
+from models.train import Recipe, Run, start_weights, write_weights
 from models.types import CLASSES, Band, Frame
 
 BANDS: tuple[Band, ...] = ("infrared", "visible")
@@ -45,12 +45,13 @@ def a_frame(band: Band, sequence: int = 0, seed: int = 0, size: tuple[int, int] 
 
 @pytest.mark.parametrize("band", BANDS)
 def test_network_gives_a_cell_per_stride(band: Band) -> None:
-    cells = a_network(band)(torch.zeros(2, PLANES[band], 64, 96))
+    network = a_network(band)
+    cells = network(torch.zeros(2, network.architecture.planes, 64, 96))
     assert [tuple(c.shape) for c in cells] == [(2, 4 + len(CLASSES), 64 // s, 96 // s) for s in STRIDES]
 
 
 def test_folded_normalisation_changes_nothing() -> None:
-    network, planes = a_network(), torch.randn(1, 3, 64, 64)
+    network, planes = a_network(), torch.randn(1, 4, 64, 64)
     with torch.inference_mode():
         for plain, folded in zip(network(planes), fuse_normalisation(network)(planes), strict=True):
             torch.testing.assert_close(plain, folded, rtol=1e-3, atol=1e-3)
@@ -60,7 +61,7 @@ def test_folded_normalisation_changes_nothing() -> None:
 def test_the_network_prepares_bytes_as_training_does(band: Band) -> None:
     network = a_network(band)
     spatial, before = (spatial_planes(a_frame(band, seed=seed).pixels, band) for seed in (1, 2))
-    earlier = [luma(before), luma(spatial)]
+    earlier = [luma(before), luma(spatial), luma(before)]
     planes = torch.from_numpy(normalise(spatial, earlier))[None]
     with torch.inference_mode():
         in_training = network(planes)
@@ -71,7 +72,7 @@ def test_the_network_prepares_bytes_as_training_does(band: Band) -> None:
 
 def test_numpy_decoding_agrees_with_torch() -> None:
     with torch.inference_mode():
-        cells = a_network()(torch.randn(1, 3, 64, 64))
+        cells = a_network()(torch.randn(1, 4, 64, 64))
         boxes, logits, _, _ = flatten(cells)
     found, scores = decode_cells([c[0].numpy() for c in cells], lowest=0.05)
     best = int(logits[0].max(1).values.argmax())
@@ -116,7 +117,7 @@ def some_targets() -> Targets:
 
 
 def test_every_object_gets_cells_and_padding_gets_none() -> None:
-    boxes, logits, centres, strides = flatten(a_network()(torch.randn(2, 3, 64, 64)))
+    boxes, logits, centres, strides = flatten(a_network()(torch.randn(2, 4, 64, 64)))
     owner, quality, spare = assign(boxes, logits.sigmoid(), centres, strides, some_targets())
     assert set(owner[0].tolist()) == {-1, 0}
     assert set(owner[1].tolist()) == {-1, 0, 1}
@@ -127,7 +128,7 @@ def test_every_object_gets_cells_and_padding_gets_none() -> None:
 
 def test_a_network_learns_one_picture_by_heart() -> None:
     run = Run(Recipe("infrared", steps=120, warm_up=10, rate=4e-3), torch.device("cpu"), Path("nowhere"))
-    planes = torch.randn(2, 3, 64, 64) * 0.1
+    planes = torch.randn(2, 4, 64, 64) * 0.1
     planes[0, :, 20:32, 20:36] += 1.5
     planes[1, :, 8:14, 40:46] += 1.5
     planes[1, :, 40:60, 2:30] -= 1.5
@@ -211,7 +212,7 @@ def test_weights_are_written_whole_and_checked(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     recipe = Recipe("infrared", steps=4, warm_up=1)
-    planes = torch.randn(2, 3, 64, 64)
+    planes = torch.randn(2, 4, 64, 64)
 
     def steps(run: Run, count: int) -> Run:
         for _ in range(count):
@@ -224,6 +225,22 @@ def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     assert resumed.step == 4
     for name, value in whole.average.items():
         torch.testing.assert_close(resumed.average[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_begins_with_others_weights_sees_what_they_saw(tmp_path: Path) -> None:
+    before = Run(Recipe("infrared"), torch.device("cpu"), tmp_path / "a.pt")
+    before.network = DetectorNetwork(Architecture("infrared", history=(0.1, 0.2)))
+    before.average = {k: v.clone() for k, v in before.network.state_dict().items()}
+    written = write_weights(before, "infrared", tmp_path / "infrared")
+    run = Run(Recipe("infrared", start="infrared"), torch.device("cpu"), tmp_path / "b.pt")
+    run.begin_with(*start_weights("infrared", "infrared", tmp_path))
+    assert run.started_from == json.loads(written.with_suffix(".json").read_text())["sha256"]
+    planes = torch.randn(1, 4, 64, 64)
+    with torch.inference_mode():
+        for a, b in zip(before.network.eval()(planes[:, :3]), run.network.eval()(planes), strict=True):
+            torch.testing.assert_close(a, b)
+    with pytest.raises(WeightsError, match="'other', which is to be run first"):
+        start_weights("other", "infrared", tmp_path)
 
 
 def test_frames_of_two_sizes_in_one_batch_keep_their_order() -> None:
