@@ -296,7 +296,8 @@ def readiness(
     live: LiveState, store: Store, world: World | None = None, journal: Journal | None = None
 ) -> schemas.Json:
     """As `schemas.Readiness`. A recording that is over is no fault."""
-    fused = world is None or world.running
+    fusion = None if world is None else _fusion(world)
+    fused = fusion is None or fusion["state"] == "ok"
     recorded = journal is None or journal.state.state == "recording"
     health = [each for each in map(live.health, live.sensor_ids) if each is not None]
     well = [each for each in health if each.state in (SensorState.ONLINE, SensorState.ENDED)]
@@ -310,13 +311,16 @@ def readiness(
         "version": _version(),
         "sensors": {each.sensor_id: {"state": each.state.value, "reason": each.reason} for each in health},
         "store": {"state": store.state.state, "reason": store.state.reason},
-        "fusion": None if world is None else {"state": "ok" if fused else "failed", "reason": _why(fused)},
+        "fusion": fusion,
         "recording": None if journal is None else {"state": journal.state.state, "reason": journal.state.reason},
     }
 
 
-def _why(fused: bool) -> str:
-    return "" if fused else "A fault in the program ended it; see the log."
+def _fusion(world: World) -> dict[str, str]:
+    if not world.running:
+        return {"state": "failed", "reason": "A fault in the program ended it; see the log."}
+    behind = world.thinning.reason
+    return {"state": "behind" if behind else "ok", "reason": behind}
 
 
 def _delivers(state: SensorState) -> bool:

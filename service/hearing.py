@@ -20,7 +20,7 @@ from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.types import Coverage, SensorPose
 from models.acoustic_infer import Recogniser
 from models.types import CLASSES
-from service.bus import Bus
+from service.bus import Publisher
 from service.clock import Clock
 from service.ear import STEP_S, Ear, Heard
 from service.sound_capture import SoundFeed, SoundTiming
@@ -94,7 +94,7 @@ class Listener:
         pose: SensorPose | None,
         coverage: Coverage | None,
         hearings: Hearings,
-        bus: Bus,
+        bus: Publisher,
         clock: Clock,
     ) -> None:
         self.sensor_id = config.id

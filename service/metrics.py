@@ -125,6 +125,12 @@ class Owners(Collector):
         running = GaugeMetricFamily("deeplomatics_fusion_ok", "1 while the world is followed")
         running.add_metric((), float(self._world.running))
         yield running
+        behind = GaugeMetricFamily("deeplomatics_fusion_behind_seconds", "How long the newest message took to be fused")
+        behind.add_metric((), self._world.thinning.behind_ns / 1e9)
+        yield behind
+        kept = GaugeMetricFamily("deeplomatics_fusion_stride", "Of so many looks of a sensor one is fused")
+        kept.add_metric((), self._world.thinning.stride)
+        yield kept
         refused = CounterMetricFamily("deeplomatics_fusion_refused", "Reports that were not used", labels=("reason",))
         for reason, count in sorted(self._world.stage.refused.items()):
             refused.add_metric((reason,), count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -34,12 +34,24 @@ class Line(Protocol):
 
 
 class Monitor:
-    """One thread for all sensors; it only reads counters, so a sensor that hangs cannot hold it up."""
+    """One thread for all sensors; it only reads counters, so a sensor that hangs cannot hold it up.
 
-    def __init__(self, sensors: Sequence[Line], live: LiveState, bus: Bus, clock: Clock) -> None:
+    Args:
+        left_out: looks of a sensor that the fusion was not told, by reason, beside what its own health says.
+    """
+
+    def __init__(
+        self,
+        sensors: Sequence[Line],
+        live: LiveState,
+        bus: Bus,
+        clock: Clock,
+        left_out: Callable[[str], Mapping[str, int]] | None = None,
+    ) -> None:
         self._live = live
         self._bus = bus
         self._clock = clock
+        self._left_out = left_out
         self._watched = [_Watched(sensor) for sensor in sensors]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
@@ -56,10 +68,15 @@ class Monitor:
         """One look at every sensor."""
         now_ns = self._clock.monotonic_ns()
         for watched in self._watched:
-            health = watched.look(now_ns)
+            health = self._whole(watched.look(now_ns))
             self._live.put_health(health)
             if watched.worth_telling(health, now_ns):
                 self._bus.publish(f"sensor.{health.sensor_id}", health)
+
+    def _whole(self, health: SensorHealth) -> SensorHealth:
+        """With what the fusion was not told of it."""
+        left_out = self._left_out(health.sensor_id) if self._left_out is not None else None
+        return replace(health, dropped={**health.dropped, **left_out}) if left_out else health
 
     def _run(self) -> None:
         while not self._clock.wait(self._stopping, LOOK_S):

@@ -22,8 +22,8 @@
       └──▶ Hub             WebSockets                                      service.hub
 
 Bounds, each with its policy: a capture keeps the newest frame; the store's subscription refuses the newest and counts
-(`STORE_CAPACITY`), and so does the world's; the hub's drops the oldest and tells its clients. Nothing that reads can
-hold a camera up.
+(`STORE_CAPACITY`), and so does the world's, which long before that is told fewer looks (`service.thinning`); the hub's
+drops the oldest and tells its clients. Nothing that reads can hold a camera up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.site import Site
 from models.acoustic_infer import load_recogniser
 from service import journal, store
-from service.bus import Bus, Full
+from service.bus import Bus, Full, Publisher
 from service.camera import Camera, FrameSource
 from service.capture import Capture
 from service.clock import Clock, SystemClock
@@ -102,11 +102,13 @@ class Pipeline:
         self._first_ids: dict[str, int] = {}
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])
         self.world = self._world(site) if site is not None and locates(site) else None
+        self._way: Publisher = self.world.thinning if self.world is not None else self.bus
         self.cameras = [self._camera(config) for config in settings.cameras]
         self._recogniser = load_recogniser(device=settings.detector.device) if settings.arrays else None
         self.arrays = [self._array(config) for config in settings.arrays]
         self._lines: tuple[Camera | Listener, ...] = (*self.cameras, *self.arrays)
-        self._monitor = Monitor(self._lines, self.live, self.bus, self.clock)
+        left_out = self.world.thinning.dropped if self.world is not None else None
+        self._monitor = Monitor(self._lines, self.live, self.bus, self.clock, left_out)
         self.journal = self._journal(settings.recording) if settings.recording is not None else None
 
     def start(self) -> None:
@@ -175,7 +177,7 @@ class Pipeline:
             make_tracker=lambda first_id: ImageTracker(tracking, first_id=first_id),
             first_id=self._first_id(config.id),
             live=self.live,
-            bus=self.bus,
+            bus=self._way,
             clock=self.clock,
             measure=camera_measure(placed, thresholds),
         )
@@ -189,6 +191,6 @@ class Pipeline:
             pose=placed.pose if placed is not None else None,
             coverage=placed.coverage if placed is not None else None,
             hearings=self.hearings,
-            bus=self.bus,
+            bus=self._way,
             clock=self.clock,
         )

@@ -25,6 +25,7 @@ from service.bus import Bus, Full
 from service.clock import Clock
 from service.reporters import Reporters
 from service.stage import WorldStage
+from service.thinning import Thinning
 from service.types import CameraUpdate, Message, ZoneChange
 
 INPUTS = ("scan.", "clock", "zone.")  # subjects of all that the world follows from
@@ -68,8 +69,9 @@ class World:
     Args:
         read_here: ids of the sensors that the service reads itself; of the others `reporters` says how they are.
 
-    Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there. A fault in the
-    program ends its thread and is told by the log; the world then begins anew, at most `MOST_FAULTS` times.
+    Bound: scans wait in its subscription; beyond `CAPACITY` new ones are refused and counted there. Long before that
+    the sensors that the service reads tell it fewer looks (`thinning`, their way to the bus). A fault in the program
+    ends its thread and is told by the log; the world then begins anew, at most `MOST_FAULTS` times.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class World:
         self.reporters = Reporters(site, clock, read_here)
         self.alerts = AlertFold(first_number=first_alert)
         self.stage = WorldStage(site.frame, lag_ns(site), first_id)
+        self.thinning = Thinning(bus, clock)
         self._bus = bus
         self._clock = clock
         self.faults = 0
@@ -135,7 +138,11 @@ class World:
     def follow(self, timeout_s: float | None) -> None:
         """Take what is on the bus, or wait so long for it; for those, too, who did not start the world's threads."""
         for envelope in self._subscription.take(timeout_s):
+            began_ns = self._clock.monotonic_ns()
             self.accept(envelope.message)
+            spent_ns = self._clock.monotonic_ns() - began_ns
+            scans = int(isinstance(envelope.message, Scan))
+            self.thinning.told(scans, spent_ns, self._clock.now_ns() - envelope.received_ns)
 
     def accept(self, message: Message) -> None:
         """One message of `INPUTS`, in the order of the bus; what follows from it is published. A replay calls this."""
