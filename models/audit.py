@@ -47,10 +47,10 @@ class Audit:
     """The objects of each clip."""
 
     def __init__(self, objects: Mapping[str, Iterable[Unannotated]]) -> None:
-        self._objects = {clip: tuple(of_clip) for clip, of_clip in objects.items()}
+        self.objects = {clip: tuple(of_clip) for clip, of_clip in objects.items()}
 
     def __contains__(self, clip: str) -> bool:
-        return clip in self._objects
+        return clip in self.objects
 
     def found(self, clip: str, frame: int, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """bool [2, N]: detections on an object whose class they name (or that is unclear), and on any object.
@@ -59,7 +59,7 @@ class Audit:
         seldom overlap by half.
         """
         on = np.zeros((2, len(boxes)), bool)
-        for thing in self._objects.get(clip, ()):
+        for thing in self.objects.get(clip, ()):
             box = thing.at(frame)
             if box is None:
                 continue
@@ -73,7 +73,7 @@ class Audit:
     def boxes(self, clip: str, frame: int, label: int) -> list[tuple[float, float, float, float]]:
         """Boxes in that frame of the objects that are of class `label` or unclear."""
         wanted = (CLASSES[label], UNCLEAR)
-        found = [thing.at(frame) for thing in self._objects.get(clip, ()) if thing.what in wanted]
+        found = [thing.at(frame) for thing in self.objects.get(clip, ()) if thing.what in wanted]
         return [(float(x), float(y), float(w), float(h)) for x, y, w, h in (box for box in found if box is not None)]
 
 

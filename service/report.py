@@ -11,8 +11,7 @@ from rich.table import Table
 
 def show(figures: Mapping[str, Any]) -> None:
     """Nested figures: what stands alone as lines of path and value, rows of alike columns as tables."""
-    console = Console()
-    _show(console, figures, "")
+    _show(Console(), figures, "")
 
 
 def _show(console: Console, figures: Mapping[str, Any], path: str) -> None:
@@ -25,7 +24,9 @@ def _show(console: Console, figures: Mapping[str, Any], path: str) -> None:
     for name, value in figures.items():
         if isinstance(value, Mapping):
             here = f"{path} {name}".strip()
-            if _is_table(value):
+            if value and not any(isinstance(each, Mapping) for each in value.values()):
+                console.print(_table({"": value}, here))
+            elif _is_table(value):
                 console.print(_table(value, here))
             else:
                 _show(console, value, here)

@@ -80,6 +80,15 @@ def test_birds_in_clips_of_others_are_not_counted_and_confusions_are() -> None:
     assert figures["by distance"]["close"]["drone"]["objects"] == 2
 
 
+def test_what_the_padding_of_a_clip_costs() -> None:
+    truth = [(frame, DRONE, 10 + frame, 10, 20, 20) for frame in range(4)]
+    tight = [seen(frame, (15.0 + frame, 14.0, 10.0, 10.0), DRONE, 0.9) for frame in range(4)]
+    figures = summarise([result("a", DRONE, truth, tight, frames=4)], THRESHOLDS)
+    assert figures["iou50"]["drone"]["f1"] == 0.0
+    assert figures["centre"]["drone"]["f1"] == 1.0
+    assert figures["if the padding of each clip were known (iou50)"]["drone"] == 1.0
+
+
 def test_an_audited_object_spares_only_its_own_name(tmp_path: Path) -> None:
     moving = Unannotated("bird", np.array([0, 10]), np.array([[100.0, 50, 10, 10], [120, 50, 10, 10]]))
     write_audit(tmp_path / "audit.csv", {"a": [moving]})
