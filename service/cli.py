@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from service import cli_flights, cli_simulate
+from service import cli_flights, cli_score, cli_simulate
 from service.call_error import CallError
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
         ("service.calibrate", "CalibrateError"),
+        ("service.evaluate_fusion", "EvaluateError"),
         ("service.evaluate_tracker", "RecordingError"),
         ("service.evidence", "EvidenceError"),
         ("service.export", "ExportError"),
@@ -619,6 +620,9 @@ def evaluate_acoustic(
     from models.acoustic_evaluate import evaluate
 
     _report(evaluate(data, split, weights, device.value, os.cpu_count() or 1), json_file)
+
+
+evaluate_app.command("fusion")(cli_score.evaluate_fusion)
 
 
 def _report(figures: dict[str, Any], json_file: Path | None) -> None:

@@ -70,7 +70,7 @@ def score_flight(paths: Sequence[Path], truth: Flown | None = None, without: Seq
         if truth is not None:
             spans = [span for span in (flight.duration() for flight in flights) if span is not None]
             overlap(truth, min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
-            told = _truths(truth)
+            told = truths_of(truth)
         changes = Changes(without=tuple(without)) if without else AS_RECORDED
         stage = Stage.MEASUREMENTS if without else Stage.TRACKS
         run = Run(Replay(flights[0].about, stage, SystemClock(), changes))
@@ -114,7 +114,7 @@ def _judge(run: Run, flights: Sequence[Flight], scorer: Scorer, site: Site, told
     return sensors
 
 
-def _truths(flown: Flown) -> Iterator[Truth]:
+def truths_of(flown: Flown) -> Iterator[Truth]:
     """Where a log's drone was, ten times a second, where its path is known."""
     times_s = np.arange(flown.path.times_s[0], flown.path.times_s[-1], _STEP_NS / NS)
     place = flown.path.at(times_s)
