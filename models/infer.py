@@ -1,7 +1,7 @@
 """The detector at work. The only file that knows device, precision, backend, and batching across cameras.
 
 `load_detector` gives a `Detector`: frames in, `Detections` out, one for one. It keeps a short history of each camera
-for the time planes, and nothing else.
+for the time planes, and what it lately showed (`models.evidence`), and nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from models.boxes import decode_cells
 from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
+from models.evidence import Memory
 from models.fuse import FromBytes
 from models.planes import luma, spatial_planes
 from models.types import Band, Detections, Frame
@@ -129,21 +130,23 @@ class Detector:
         self.thresholds: dict[str, float] = dict(card.get("thresholds", {}))
         self._ages = backend.history
         self._history: dict[str, _History] = {}
+        self._memory: dict[str, Memory] = {}
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One `Detections` per frame, in the same order; frames of one size go through the network together."""
         prepared = [self._prepare(frame) for frame in frames]
-        results: dict[int, Detections] = {}
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for shape in dict.fromkeys(spatial.shape for spatial, _ in prepared):
             chosen = [i for i, (spatial, _) in enumerate(prepared) if spatial.shape == shape]
             cells = self._run(*(np.stack([prepared[i][part] for i in chosen]) for part in (0, 1)))
             for row, index in enumerate(chosen):
-                results[index] = self._finish(frames[index], [scale[row] for scale in cells])
-        return [results[index] for index in range(len(frames))]
+                found[index] = decode_cells([scale[row] for scale in cells])
+        return [self._finish(frame, *found[index]) for index, frame in enumerate(frames)]
 
     def forget(self, sensor_id: str) -> None:
         """Drop what is kept of a camera, as when it was turned elsewhere or has gone."""
         self._history.pop(sensor_id, None)
+        self._memory.pop(sensor_id, None)
 
     def _prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
         """Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w]."""
@@ -154,16 +157,17 @@ class Detector:
         history.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
         return spatial, earlier
 
-    def _finish(self, frame: Frame, cells: list[np.ndarray]) -> Detections:
+    def _finish(self, frame: Frame, boxes: np.ndarray, scores: np.ndarray) -> Detections:
         height, width = frame.pixels.shape[:2]
-        boxes, scores = decode_cells(cells)
+        memory = self._memory.setdefault(frame.sensor_id, Memory())
+        boxes, scores = memory.fold(frame.time_ns, boxes * np.float32(PICTURE_SCALE[self.band]), scores)
         return Detections(
             sensor_id=frame.sensor_id,
             time_ns=frame.time_ns,
             sequence=frame.sequence,
             width=width,
             height=height,
-            boxes=boxes * np.float32(PICTURE_SCALE[self.band]),
+            boxes=boxes,
             scores=scores.max(1, initial=0.0),
             class_scores=scores,
         )
