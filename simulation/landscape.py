@@ -46,6 +46,9 @@ _CLOUD_BGR = (222.0, 205.0, 198.0)
 _CLOUD_SIZE = (512, 2048)
 _CLOUD_DRIFT_RAD_S = 0.0012
 
+#: How much longer exposure and gain brighten a picture at most.
+_MOST_GAIN = 2.0
+
 #: An infrared core flattens wide contrasts (digital detail enhancement): warm ground digs a dark trough into the sky.
 _FLATTEN_RAD = 0.037
 _SKY_LEVEL = 100.0
@@ -93,6 +96,11 @@ class Landscape:
     haze_m: float = 30_000.0
     light: float = 1.0
 
+    @property
+    def exposed(self) -> float:
+        """How bright visible cameras show it, 1 at noon: longer exposure and gain make up for some of the light."""
+        return min(1.0, _MOST_GAIN * self.light)
+
     def foot_rad(self, azimuth_rad: FloatArray) -> FloatArray:
         """Elevation where the field ends and the trees begin."""
         return np.radians(-0.05 + 0.12 * self._roll(azimuth_rad, "foot", 24))
@@ -136,14 +144,15 @@ class Landscape:
 
     @cached_property
     def clouds(self) -> Image:
-        """Cover 0..1 [elevation, azimuth], periodic both ways: noise with a 1/f^1.7 spectrum, stretched sideways."""
+        """Cover 0..1 [elevation, azimuth], periodic both ways: noise with a 1/f^2.2 spectrum, stretched sideways. A
+        clear sky has none at all, and an overcast one differs only in its greys."""
         rng = np.random.default_rng((self.seed, 3))
         rows, columns = (np.fft.fftfreq(n) * n for n in _CLOUD_SIZE)
         frequency = np.hypot(rows[:, None] * 3.0, columns[None, : _CLOUD_SIZE[1] // 2 + 1])
-        spectrum = np.fft.rfft2(rng.standard_normal(_CLOUD_SIZE)) / np.maximum(frequency, 3.0) ** 1.7
+        spectrum = np.fft.rfft2(rng.standard_normal(_CLOUD_SIZE)) / np.maximum(frequency, 3.0) ** 2.2
         field = np.fft.irfft2(spectrum, _CLOUD_SIZE)
-        field = field / field.std() - 1.2 + 2.4 * self.cloudiness
-        cover: Image = np.clip(field * 0.5, 0.0, 1.0).astype(np.float32)
+        field = field / field.std() - 2.0 + 5.0 * self.cloudiness
+        cover: Image = (np.clip(0.5 * field, 0.0, 1.0) * (0.9 + 0.1 * np.tanh(field - 2.0))).astype(np.float32)
         return cover
 
 
@@ -232,7 +241,7 @@ def _visible(
     grain = _field_grain(landscape, elevation)
     mixed = sky * (1.0 - foreground)[..., None] + (colour * (1.0 + 0.1 * grain[..., None])) * foreground[..., None]
     sharp = mixed + 0.6 * (mixed - cv2.GaussianBlur(mixed, (0, 0), 1.2))
-    return landscape.light * sharp, landscape.light * 0.55 * (np.array(_CLOUD_BGR) - sky)
+    return landscape.exposed * sharp, landscape.exposed * (np.array(_CLOUD_BGR) - sky)
 
 
 def _infrared(

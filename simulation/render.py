@@ -53,7 +53,7 @@ class Look:
 
 
 LOOKS: dict[Band, Look] = {
-    "visible": Look(0.55, 0.7, 0.1, 0.1, 0.0, (10.5, 8.6), (11.0, 10.3)),
+    "visible": Look(0.55, 0.7, 0.05, 0.05, 0.0, (10.5, 8.6), (11.0, 10.3)),
     "infrared": Look(0.72, 0.0, 0.25, 0.9, 700.0, (4.5, 3.3), (4.8, 4.6)),
 }
 
@@ -96,7 +96,8 @@ class Renderer:
         self.camera = camera
         self._look = LOOKS[camera.band]
         self._haze_m = landscape.haze_m
-        self._light = landscape.light if camera.band == "visible" else 1.0
+        visible = camera.band == "visible"
+        self._exposed, self._light = (landscape.exposed, landscape.light) if visible else (1.0, 1.0)
         self._seed = (landscape.seed, zlib.crc32(camera.sensor_id.encode()))
         self._backdrop = self._with_pattern(paint_backdrop(landscape, camera))
         self._noise = self._noise_tile()
@@ -151,7 +152,7 @@ class Renderer:
         behind = np.zeros((*cover.shape[:2], picture.shape[2]), np.float32)
         behind[inner] = picture[outer]
         if self.camera.band == "visible":
-            change = 255.0 * self._light * layers[..., 1:2] - behind * cover
+            change = 255.0 * self._exposed * layers[..., 1:2] - behind * cover
             change += self._look.sharpen * (change - cv2.GaussianBlur(change, (0, 0), 1.0))
         else:
             change = self._look.levels_per_heat * layers[..., 2:3] + (100.0 - behind) * cover
