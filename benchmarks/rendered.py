@@ -3,10 +3,10 @@
     python -m benchmarks.rendered [--data ../shared/data] [--band visible|infrared] [--scenes 30] [--seed 0] [--keep]
 
 The shipped weights look, ten times a second, at the drones of the `val` clips and at rendered ones: skies, clouds,
-light, drones, ways and sizes drawn at random. For each size of the annotated box: the share that is found (by centre, at the
-operating threshold) and named drone, real and rendered; the rendered recalls are then put together with the real
-clips' share of each size, so that the totals are of the same sizes. Beside them what a found drone is called, and the
-boxes where nothing is, per picture.
+light, drones, ways and sizes drawn at random. For each size of the annotated box: the share that is found (by centre,
+at the operating threshold) and named drone, real and rendered; the rendered recalls are then put together with the
+real clips' share of each size, so that the totals are of the same sizes. Beside them what a found drone is called, and
+the boxes where nothing is, per picture.
 """
 
 from __future__ import annotations
