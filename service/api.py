@@ -54,10 +54,11 @@ MAX_BODY_BYTES = 1 << 20
 OPEN_FILES = 4096
 LIVE = "live"  # the world that is no replay
 
-#: On every answer. No scripts, styles or pictures from anywhere but here; pictures of the console are blobs.
+#: On every answer. No scripts, styles or pictures from anywhere but here; pictures of the console are blobs. It may
+#: stand in a frame of its own: two worlds side by side are two consoles.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",

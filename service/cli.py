@@ -153,11 +153,14 @@ def demo(
     """
     from service.clock import SystemClock
     from service.demo import Demo
+    from service.recording import RecordingSettings
 
     demo = Demo(SystemClock(), cli_simulate.read_scenario(scenario))
     name = demo.site.file.site.name
     options = {"host": host, "port": port, "data_folder": data, "cameras": demo.cameras(), "site_name": name}
-    _serve(_settings(options, device), demo.site, demo)
+    settings = _settings(options, device)
+    recording = RecordingSettings(folder=settings.data_folder / "flights", keep_days=2.0, max_gb=4.0)
+    _serve(settings.model_copy(update={"recording": recording}), demo.site, demo)
 
 
 @app.command()

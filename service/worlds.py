@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
+from fusion.types import Scan
 from models.types import Band, Frame
 from service import foxglove, store
 from service.bus import Bus, Full
@@ -208,7 +209,9 @@ class ReplayWorld:
         self.detectors = RecordedThresholds(self.about)
         self.store = store.Store(Path(self._folder.name) / "store.sqlite3")
         self.zones = Zones(self.store, self.bus, site)
-        self.world = World(site, Bus(clock.now_ns), clock) if site is not None and locates(site) else None
+        read_here = self.settings.sensor_ids
+        placed = site is not None and locates(site)
+        self.world = World(site, Bus(clock.now_ns), clock, read_here=read_here) if site is not None and placed else None
         self.player = Player(path, stage, speed, clock, self._play)
         self._alive: dict[str, tuple[int, ...]] = {}
         self._shown: tuple[str, ...] = ()
@@ -235,8 +238,10 @@ class ReplayWorld:
                 self._put_picture(message)
             case SensorHealth() if self.live.health(message.sensor_id) is not None:
                 self.live.put_health(message)
-            case SensorHealth():
+            case SensorHealth() if self.world is None or self.world.reporters.health(message.sensor_id) is None:
                 return  # of a sensor that this world does not list
+            case Scan() if self.world is not None:
+                self.world.reporters.note(message)
             case WorldUpdate():
                 self._shown = tuple(each.track.track_id for each in message.tracks)
         self.bus.publish(subject, message)
@@ -337,7 +342,7 @@ class WorldDispatch:
         self._worlds = worlds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if b"world=" not in scope.get("query_string", b""):
+        if b"world=" not in scope.get("query_string", b"") or scope["path"] == "/":  # the console shows any world
             await self._app(scope, receive, send)
             return
         world_id, rest = _split(scope["query_string"])

@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from console_site import Open
+    from playwright.sync_api import Browser
 
 #: A deadline per example measures how busy the machine is, not the code.
 hypothesis.settings.register_profile("project", deadline=None)
@@ -91,3 +96,51 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(named) if named else tmp_path_factory.mktemp("artifacts")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+# ── The console ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The console as of its sources."""
+    import console_site
+
+    console_site.build()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of two cameras that only see."""
+    import console_site
+
+    port = console_site.free_port()
+    with console_site.service(port, tmp_path_factory.mktemp("console")):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def posted(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a site that locates (`console_site.posted_site`)."""
+    import console_site
+
+    with console_site.posted_site(tmp_path_factory.mktemp("posted")) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    import console_site
+
+    with console_site.opening(browser) as opened:
+        yield opened

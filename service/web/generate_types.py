@@ -15,6 +15,7 @@ OUTPUT = HERE / "src" / "schema.ts"
 #: What the console reads; what these refer to comes along by itself.
 MODELS = ("Track", "Detection", "Sensor", "Zone", "Alert")
 PLAN = ("Plan",)  # of service.plan
+FLIGHTS = ("FlightModel", "ReplayModel")  # of service.flights
 HEADER = "// Written by generate_types.py from service/schemas.py. Do not edit.\n"
 
 Schema = dict[str, Any]
@@ -84,9 +85,10 @@ def generate() -> str:
     """The whole of schema.ts."""
     from pydantic.json_schema import models_json_schema
 
-    from service import plan, schemas
+    from service import flights, plan, schemas
 
-    models = [*(getattr(schemas, name) for name in MODELS), *(getattr(plan, name) for name in PLAN)]
+    owners = ((schemas, MODELS), (plan, PLAN), (flights, FLIGHTS))
+    models = [getattr(owner, name) for owner, names in owners for name in names]
     _, definitions = models_json_schema([(model, "serialization") for model in models])
     found: Schema = definitions["$defs"]
     return HEADER + "\n" + "\n".join(declaration(name, found[name]) for name in sorted(found))

@@ -1,11 +1,13 @@
 /** Alerts that run or that nobody has taken note of: what a person must not miss, above everything else. */
 
 import { signal } from "@preact/signals";
-import { duration, now } from "./clock";
+import { duration } from "./clock";
 import { keep, kept } from "./preferences";
 import type { Alert } from "./schema";
 import { alerts, putAlert, select } from "./state";
+import { worldNow } from "./replay";
 import { words } from "./strings";
+import { isReplay } from "./world";
 
 /** Who acknowledges; told to the service with each. */
 const operator = signal(kept("operator") ?? "");
@@ -59,13 +61,13 @@ function AlertRow({ alert }: { alert: Alert }) {
         <span>
           {alert.text}
           <small>
-            {t.severities[alert.severity]} · {alert.active ? t.alertFor(duration(now.value - Date.parse(alert.started))) : t.alertOver}
+            {t.severities[alert.severity]} · {alert.active ? t.alertFor(duration(worldNow.value - Date.parse(alert.started))) : t.alertOver}
             {alert.acknowledged && ` · ${t.knownTo(alert.acknowledged_by ?? "")}`}
             {failed.value === alert.id && ` · ${t.notAcknowledged}`}
           </small>
         </span>
       </button>
-      {!alert.acknowledged && (
+      {!alert.acknowledged && !isReplay && (
         <button type="button" class="acknowledge" onClick={() => void acknowledge(alert)}>
           {t.acknowledge}
         </button>

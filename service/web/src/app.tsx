@@ -5,16 +5,22 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { AlertPanel } from "./alerts";
 import { Wall, bestColumns, cameraAspect, useSize } from "./cameras";
 import { Help } from "./help";
+import { ComparePage } from "./compare";
+import { FlightsPage } from "./flights";
 import { onKey } from "./keys";
 import { link } from "./link";
 import { SiteMap } from "./map";
+import { page } from "./pages";
+import { ReplayBar } from "./replay_bar";
 import { SensorList } from "./sensors";
 import { located } from "./site";
 import { full, sensors, tracks } from "./state";
 import { language, words } from "./strings";
 import { TargetPanel } from "./target";
+import { Timeline } from "./timeline";
 import { Banner, TopBar } from "./top";
 import { TrackList } from "./tracks";
+import { isPane, isReplay } from "./world";
 
 const tabs = ["map", "cameras", "tracks", "sensors"] as const;
 const tab = signal<(typeof tabs)[number] | undefined>(undefined);
@@ -98,6 +104,25 @@ function SeeingPage() {
   );
 }
 
+function Situation() {
+  return (
+    <>
+      {located.value ? <LocatedPage /> : <SeeingPage />}
+      <Timeline />
+      <Tabs />
+    </>
+  );
+}
+
+function OtherPage() {
+  switch (page.value) {
+    case "compare":
+      return <ComparePage />;
+    default:
+      return <FlightsPage />;
+  }
+}
+
 export function App() {
   useEffect(() => {
     addEventListener("keydown", onKey);
@@ -107,11 +132,14 @@ export function App() {
     document.documentElement.lang = language.value;
   });
   return (
-    <div class={`console ${link.value.state} ${full.value ? "is-full" : ""}`} data-tab={tabShown.value}>
-      <TopBar />
+    <div
+      class={`console ${link.value.state} ${full.value ? "is-full" : ""} ${isReplay ? "is-replay" : ""} ${isPane ? "is-pane" : ""}`}
+      data-tab={tabShown.value}
+    >
+      {!isPane && <TopBar />}
       <Banner />
-      {located.value ? <LocatedPage /> : <SeeingPage />}
-      <Tabs />
+      <ReplayBar />
+      {page.value === "live" ? <Situation /> : <OtherPage />}
       <Announcer />
       <Help />
     </div>

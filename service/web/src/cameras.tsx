@@ -10,6 +10,7 @@ import { Picture } from "./picture";
 import { camera, full, introduced, sensors, tracks } from "./state";
 import { words } from "./strings";
 import type { Sensor, SensorState } from "./wire";
+import { isReplay } from "./world";
 
 /** A camera that says it is online and shows nothing new this long is stale, whatever it says; so is one that lags. */
 const staleMs = 1500;
@@ -18,7 +19,7 @@ const gapPx = 10;
 
 /** How a camera must look, from what the service says and from what really arrives here. */
 export function shownState(sensor: Sensor, feed: Feed | undefined, at: number): SensorState {
-  const late = feed?.shown !== undefined && (at - feed.shown.arrived > staleMs || feed.behind > lagMs);
+  const late = !isReplay && feed?.shown !== undefined && (at - feed.shown.arrived > staleMs || feed.behind > lagMs);
   if (sensor.state === "online" && (late || link.value.state === "lost")) return "stale";
   return sensor.state;
 }
@@ -147,6 +148,7 @@ export function Wall({ strip = false }: { strip?: boolean }) {
   const aspect = cameraAspect(shown);
   const { columns, tile } = bestColumns(shown.length, aspect, width, height);
   const row = strip && !full.value;
+  if (strip && all.length === 0) return null; // a map without cameras is a whole page
   return (
     <section class={`wall ${row ? "is-strip" : ""}`} aria-label={t.cameras}>
       <div

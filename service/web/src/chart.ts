@@ -14,7 +14,7 @@ export interface ChartView {
   readonly scale: number;
   readonly width: number;
   readonly height: number;
-  /** Canvas pixels per CSS pixel. */
+  /** Canvas pixels per drawn pixel (`look.drawnPixel`). */
   readonly dpr: number;
 }
 
@@ -85,7 +85,7 @@ export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view
 const isChosen = ({ track }: ChartTrack, chart: Chart): boolean => track.id === chart.selected;
 
 const colourOf = (each: ChartTrack, chart: Chart, look: Look): string =>
-  isChosen(each, chart) ? look.chart.chosen : look.classes[each.track.class];
+  isChosen(each, chart) ? look.chart.chosen : look.chart.classes[each.track.class];
 
 // ── The ground ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

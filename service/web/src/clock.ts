@@ -29,6 +29,14 @@ export function timeOfDay(ms: number): string {
     : `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** yyyy-mm-dd in the operator's zone: read the same everywhere. */
+export function dateOf(ms: number): string {
+  const date = new Date(ms);
+  return zone.value === "utc"
+    ? `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`
+    : `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 /** hh:mm:ss.t for a picture, where a tenth of a second matters. */
 export function timeOfFrame(ms: number): string {
   const tenth = Math.floor((((ms % 1000) + 1000) % 1000) / 100);

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { Socket } from "./socket";
 import { type Picture, type PictureHeader, readPicture, videoAddress } from "./wire";
+import { isReplay } from "./world";
 
 /** A decoded picture with what was found in it. */
 export interface Shown {
@@ -73,7 +74,7 @@ export class Feed {
   private show(header: PictureHeader, bitmap: ImageBitmap): void {
     this.shown?.bitmap.close();
     this.shown = { header, bitmap, arrived: Date.now() };
-    this.measure(Date.now() - Date.parse(header.time));
+    if (!isReplay) this.measure(Date.now() - Date.parse(header.time));
     this.hasPicture.value = true;
     for (const changed of this.viewers) changed();
   }

@@ -6,6 +6,7 @@ import { startSite } from "./site";
 import { applyMessage } from "./state";
 import { Socket } from "./socket";
 import { readMessage, topicsAddress } from "./wire";
+import { inWorld } from "./world";
 
 export type LinkState = "connecting" | "live" | "lost";
 
@@ -38,7 +39,7 @@ function hear(): void {
 async function ask(): Promise<void> {
   asking = true;
   try {
-    const answer = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(silenceMs - askAfterMs) });
+    const answer = await fetch(inWorld("/healthz"), { cache: "no-store", signal: AbortSignal.timeout(silenceMs - askAfterMs) });
     if (answer.ok) hear();
   } catch {
     // No answer is the answer: `judge` sees the silence grow.

@@ -1,8 +1,22 @@
 /** The theme's colours for the canvas, read from the same CSS variables as everything else. */
 
-import { computed } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { Look } from "./paint";
 import { theme } from "./theme";
+
+const textPx = 14;
+
+/** Pixels of the page's type against those that drawings are made for: drawings grow with the type, on a wall of 4K too. */
+const unit = signal(1);
+
+function measure(): void {
+  unit.value = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / textPx;
+}
+addEventListener("resize", measure);
+measure();
+
+/** Canvas pixels of what a drawing calls a pixel. */
+export const drawnPixel = (): number => (window.devicePixelRatio || 1) * unit.peek();
 
 function read(): Look {
   const style = getComputedStyle(document.documentElement);
@@ -22,6 +36,12 @@ function read(): Look {
     backdrop: value("backdrop"),
     font: value("font"),
     chart: {
+      classes: {
+        drone: value("drone"),
+        bird: value("bird"),
+        airplane: value("airplane"),
+        helicopter: value("helicopter"),
+      },
       ground: value("map-ground"),
       ring: value("map-ring"),
       text: value("dim"),
@@ -38,6 +58,6 @@ function read(): Look {
 }
 
 export const look = computed<Look>(() => {
-  void theme.value;
+  void [theme.value, unit.value];
   return read();
 });

@@ -3,15 +3,23 @@ import { App } from "./app";
 import { startClock } from "./clock";
 import { keepFeeds } from "./feed";
 import { startLink } from "./link";
-import { startTrails } from "./trails";
+import { startPast } from "./past";
+import { startReplay } from "./replay";
+import { startLiveWatch } from "./replay_bar";
 import { sensors, startForgetting } from "./state";
+import { startTrails } from "./trails";
 import "./styles/tokens.css";
 import "./styles/console.css";
+import "./styles/pages.css";
+import "./styles/timeline.css";
 
 startClock();
 startLink();
 startForgetting();
 startTrails();
+startReplay();
+startLiveWatch();
+startPast();
 sensors.subscribe((all) => keepFeeds(new Set(all.map(({ id }) => id))));
 
 const root = document.getElementById("console");

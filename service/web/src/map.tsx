@@ -4,7 +4,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type Chart, type ChartView, areaOf, eastOf, northOf, paintChart, pickTrack } from "./chart";
 import type { Enu } from "./ground";
-import { look } from "./look";
+import { drawnPixel, look } from "./look";
 import { type Ranked, rankedShown } from "./ranking";
 import { areas, behind, plan, showTruth, truth } from "./site";
 import { duration } from "./clock";
@@ -12,7 +12,7 @@ import { camera, select, selected, sensors } from "./state";
 import { type Strings, words } from "./strings";
 import { trailOf } from "./trails";
 
-/** Metres in the middle, and CSS pixels a metre; undefined: what fits the site. */
+/** Metres in the middle, and drawn pixels a metre; undefined: what fits the site. */
 const moved = signal<{ readonly east: number; readonly north: number; readonly scale: number } | undefined>(undefined);
 const [leastScale, mostScale] = [0.002, 60];
 /** Sensors, their fields and zones further out than this do not decide what is shown at first. */
@@ -102,7 +102,7 @@ class ChartPainter {
 
   view(): ChartView {
     const { width, height } = this.canvas;
-    const dpr = window.devicePixelRatio || 1;
+    const dpr = drawnPixel();
     const at = moved.peek();
     if (!at) return fitted(width, height, dpr);
     return { centre: [at.east, at.north], scale: at.scale * dpr, width, height, dpr };
@@ -158,8 +158,8 @@ function zoomAbout(factor: number, x: number, y: number): void {
 function drag(dx: number, dy: number): void {
   const view = painter?.view();
   if (!view) return;
-  const pixels = view.scale / view.dpr;
-  moved.value = { east: view.centre[0] - dx / pixels, north: view.centre[1] + dy / pixels, scale: pixels };
+  const metre = view.scale / (window.devicePixelRatio || 1);
+  moved.value = { east: view.centre[0] - dx / metre, north: view.centre[1] + dy / metre, scale: view.scale / view.dpr };
 }
 
 export function zoomMap(factor: number): void {

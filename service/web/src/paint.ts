@@ -6,7 +6,7 @@ import { type Rectangle, freePlace, leader } from "./places";
 import { paintSign } from "./signs";
 import type { Box, ClassName, PictureTrack } from "./wire";
 
-/** Canvas pixel = offset + scale · image pixel. `dpr` is canvas pixels per CSS pixel. */
+/** Canvas pixel = offset + scale · image pixel. `dpr` is canvas pixels per drawn pixel (`look.drawnPixel`). */
 export interface View {
   readonly x: number;
   readonly y: number;
@@ -27,7 +27,7 @@ export interface Look {
 }
 
 /** The map's own colours. */
-export type ChartLook = Readonly<
+export type ChartLook = { readonly classes: Readonly<Record<ClassName, string>> } & Readonly<
   Record<
     | "ground"
     | "ring"

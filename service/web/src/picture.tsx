@@ -4,7 +4,7 @@ import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type Feed, type Shown, feedOf } from "./feed";
 import { join } from "./joined";
-import { look } from "./look";
+import { drawnPixel, look } from "./look";
 import { type View, paint, trackAt } from "./paint";
 import { select, selected, showDetections } from "./state";
 import { words } from "./strings";
@@ -58,7 +58,7 @@ class Painter {
     const { shown } = this.feed;
     if (!shown || !this.lastView) return;
     const { left, top } = this.canvas.getBoundingClientRect();
-    const { dpr } = this.lastView;
+    const dpr = window.devicePixelRatio || 1;
     const track = trackAt(shown.header.tracks, this.lastView, (event.clientX - left) * dpr, (event.clientY - top) * dpr);
     if (track) select(join(shown.header).byBox.get(track.id)?.id ?? track.id);
   }
@@ -74,7 +74,7 @@ class Painter {
     const { shown } = this.feed;
     if (!shown || !this.context) return;
     const { view, labels } = this.props();
-    this.lastView = view(this.canvas, shown, window.devicePixelRatio || 1);
+    this.lastView = view(this.canvas, shown, drawnPixel());
     if (!this.lastView) return;
     paint(this.context, shown, this.lastView, look.value, {
       selected: selected.peek(),

@@ -35,6 +35,9 @@ export const unplacedTracks = computed<readonly ListedTrack[]>(() =>
   visibleTracks.value.filter(({ sensor }) => sensor !== null && !placed.value.has(sensor)),
 );
 
+/** Of a track's row in the page. */
+export const rowId = (id: string): string => `track-${id}`;
+
 /** The rows of the list, whichever it is. */
 export const rows = computed<readonly ListedTrack[]>(() =>
   located.value ? [...rankedShown.value.map(({ track }) => track), ...unplacedTracks.value] : visibleTracks.value,

@@ -28,6 +28,20 @@ export interface Detection {
   readonly scores: Readonly<Partial<Record<"drone" | "bird" | "airplane" | "helicopter", number>>>;
 }
 
+export interface FlightModel {
+  readonly id: string;
+  readonly state: "recording" | "whole" | "cut" | "unreadable";
+  readonly reason: string;
+  readonly bytes: number;
+  readonly start: string | null;
+  readonly end: string | null;
+  readonly session: string | null;
+  readonly part: number | null;
+  readonly version: string | null;
+  readonly sensors: readonly string[];
+  readonly download: string;
+}
+
 export interface Lens {
   readonly width: number;
   readonly height: number;
@@ -62,6 +76,18 @@ export interface Plan {
   readonly name: string;
   readonly origin: Origin | null;
   readonly sensors: readonly PlacedSensor[];
+}
+
+export interface ReplayModel {
+  readonly id: string;
+  readonly flight: string;
+  readonly from: Stage;
+  readonly state: "playing" | "paused" | "ended" | "failed";
+  readonly reason: string;
+  readonly speed: number | null;
+  readonly time: string | null;
+  readonly start: string | null;
+  readonly end: string | null;
 }
 
 export interface Sensor {
@@ -129,6 +155,8 @@ export interface SoundPlace {
   readonly azimuth: number;
   readonly elevation: number;
 }
+
+export type Stage = "raw" | "detections" | "measurements" | "tracks";
 
 export type Status = "tentative" | "confirmed" | "coasting" | "deleted";
 

@@ -1,9 +1,11 @@
 /** The site as it stands: its plan and its zones, asked for when the service is there; in a simulation the truth too. */
 
 import { computed, signal } from "@preact/signals";
+import { askQuietly } from "./api";
 import { type Enu, type Place, placeOf } from "./ground";
 import type { PlacedSensor, Plan, Zone } from "./schema";
 import { type ListedTrack, tracks } from "./state";
+import { inWorld } from "./world";
 
 /** Something that really flies, as only a simulation knows. */
 export interface Truth {
@@ -67,19 +69,10 @@ export const behind = computed<number>(() => {
   return world > 0 && lag > lagAllowedMs ? lag : 0;
 });
 
-async function get<Answer>(path: string): Promise<Answer | undefined> {
-  try {
-    const answer = await fetch(path, { cache: "no-store" });
-    return answer.ok ? ((await answer.json()) as Answer) : undefined;
-  } catch {
-    return undefined; // the link tells that the service is gone
-  }
-}
-
 export async function loadSite(): Promise<void> {
   const [newPlan, newZones] = await Promise.all([
-    get<Plan>("/api/v1/site"),
-    get<{ zones: readonly Zone[] }>("/api/v1/zones"),
+    askQuietly<Plan>(inWorld("/api/v1/site")),
+    askQuietly<{ zones: readonly Zone[] }>(inWorld("/api/v1/zones")),
   ]);
   if (newPlan && JSON.stringify(newPlan) !== JSON.stringify(plan.peek())) plan.value = newPlan;
   if (newZones && JSON.stringify(newZones.zones) !== JSON.stringify(zones.peek())) zones.value = newZones.zones;
@@ -88,7 +81,7 @@ export async function loadSite(): Promise<void> {
 /** Follow the truth while there is one, as it was when the tracks were so; a real site has none and is asked but once. */
 async function followTruth(): Promise<void> {
   const time = worldTracks.peek().reduce((newest, track) => (track.time > newest ? track.time : newest), "");
-  const answer = await get<{ truth: readonly Truth[] }>(`/api/v1/truth${time && `?time=${time}`}`);
+  const answer = await askQuietly<{ truth: readonly Truth[] }>(inWorld(`/api/v1/truth${time && `?time=${time}`}`));
   if (!answer) return;
   truth.value = answer.truth;
   setTimeout(() => void followTruth(), truthMs);

@@ -5,6 +5,15 @@ import { recall, remember } from "./preferences";
 
 const en = {
   language: "English",
+  pagesLabel: "Pages",
+  pages: {
+    live: "Situation",
+    sensor: "Sensor",
+    flights: "Flights",
+    compare: "Compare",
+    statistics: "Statistics",
+    setup: "Site",
+  },
   skipToTracks: "Skip to the track list",
   link: { connecting: "Connecting", live: "Live", lost: "No data" },
   noDataSince: (time: string) => `NO DATA since ${time}`,
@@ -132,6 +141,10 @@ const en = {
     mapFit: "Whole site on the map",
     mapCentre: "Target into the middle of the map",
     truth: "Truth of a simulation on or off",
+    pause: "In a replay: pause, play",
+    seek: "In a replay: 5 s back, ahead",
+    step: "In a replay: one step",
+    jump: "In a replay: alert before, next alert",
     theme: "Theme: night, day, red light",
     language: "English or French",
     clock: "Clock local or UTC",
@@ -154,6 +167,15 @@ export type Strings = typeof en;
 
 const fr: Strings = {
   language: "Français",
+  pagesLabel: "Pages",
+  pages: {
+    live: "Situation",
+    sensor: "Capteur",
+    flights: "Vols",
+    compare: "Comparaison",
+    statistics: "Statistiques",
+    setup: "Site",
+  },
   skipToTracks: "Aller à la liste des pistes",
   link: { connecting: "Connexion", live: "En direct", lost: "Aucune donnée" },
   noDataSince: (time) => `AUCUNE DONNÉE depuis ${time}`,
@@ -281,6 +303,10 @@ const fr: Strings = {
     mapFit: "Tout le site sur la carte",
     mapCentre: "Cible au milieu de la carte",
     truth: "Vérité d’une simulation : oui ou non",
+    pause: "En rediffusion : pause, lecture",
+    seek: "En rediffusion : 5 s en arrière, en avant",
+    step: "En rediffusion : un pas",
+    jump: "En rediffusion : alerte précédente, suivante",
     theme: "Thème : nuit, jour, lumière rouge",
     language: "Anglais ou français",
     clock: "Heure locale ou UTC",

@@ -2,11 +2,10 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { ClassMark, IdentityMark, ThreatMark, TrackMark } from "./marks";
-import type { Ranked } from "./ranking";
+import { type Ranked, rowId } from "./ranking";
 import { select, selected, stateOf } from "./state";
 import { type Strings, words } from "./strings";
 import type { Reason } from "./threat";
-import { rowId } from "./tracks";
 import type { LocatedTrack } from "./site";
 
 export function reasonText(reason: Reason, t: Strings): string {

@@ -5,11 +5,16 @@ import { helpOpen } from "./help";
 import { link } from "./link";
 import { missed } from "./state";
 import { language, toggleLanguage, words } from "./strings";
+import { type PageName, openPage, page, pageAddress, pageNames } from "./pages";
 import { nextTheme, theme } from "./theme";
+import { isReplay } from "./world";
+
+const linked: readonly PageName[] = ["live", "flights"];
 
 function LinkState() {
   const t = words.value;
   const { state } = link.value;
+  if (isReplay && state === "live") return null; // the bar below says what it is instead
   return (
     <div class={`link ${state}`} role="status">
       <svg class="mark" viewBox="0 0 16 16" aria-hidden="true">
@@ -19,6 +24,35 @@ function LinkState() {
       </svg>
       {t.link[state]}
     </div>
+  );
+}
+
+/** Ways to the other pages; on a phone a list to choose from. */
+function Pages() {
+  const t = words.value;
+  if (isReplay) return null;
+  return (
+    <>
+      <nav class="pages" aria-label={t.pagesLabel}>
+        {linked.map((name) => (
+          <a key={name} href={pageAddress(name)} aria-current={page.value === name ? "page" : undefined}>
+            {t.pages[name]}
+          </a>
+        ))}
+      </nav>
+      <select
+        class="pages-phone"
+        aria-label={t.pagesLabel}
+        value={page.value}
+        onChange={(event) => openPage(event.currentTarget.value as PageName)}
+      >
+        {pageNames.map((name) => (
+          <option key={name} value={name} hidden={!linked.includes(name)}>
+            {t.pages[name]}
+          </option>
+        ))}
+      </select>
+    </>
   );
 }
 
@@ -44,6 +78,7 @@ export function TopBar() {
         <span>Deeplomatics</span>
       </h1>
       <LinkState />
+      <Pages />
       {missed.value > 0 && <span class="missed">{t.missed(missed.value)}</span>}
       <span class="spring" />
       <button type="button" class="clock" onClick={toggleZone} title={`${t.clockButton(utc ? t.utc : t.local)} (z)`}>

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./clock";
 import { ClassMark, TrackMark } from "./marks";
-import { countAll, rankedShown, rows as listed, unplacedTracks } from "./ranking";
+import { countAll, rankedShown, rowId, rows as listed, unplacedTracks } from "./ranking";
 import { located } from "./site";
 import {
   type Column,
@@ -29,8 +29,6 @@ const states: readonly ShownState[] = ["confirmed", "coasting", "tentative", "lo
 const ages = [0, 1, 5, 30];
 /** Nobody reads more; a page of hundreds of rows that change ten times a second is slow. */
 const mostRows = 100;
-
-export const rowId = (id: string): string => `track-${id}`;
 
 function toggled<Item>(set: ReadonlySet<Item>, item: Item): ReadonlySet<Item> {
   const next = new Set(set);

@@ -19,8 +19,9 @@ export const trailOf = (id: string): readonly Footprint[] => footprints.get(id) 
 function extend(id: string, at: number, place: Place): void {
   const trail = footprints.get(id) ?? [];
   const last = trail.at(-1);
-  if (last && at - last.at < stepMs) return;
-  footprints.set(id, [...trail.filter((print) => at - print.at < keepMs), { at, place }]);
+  if (last && at >= last.at && at - last.at < stepMs) return;
+  const before = trail.filter((print) => print.at < at && at - print.at < keepMs); // a replay may go back in time
+  footprints.set(id, [...before, { at, place }]);
 }
 
 /** Follow the tracks; those that are gone leave no trail. */

@@ -1,6 +1,7 @@
 /** What the service sends: REST, the topic socket and the video socket. The shapes themselves are in schema.ts. */
 
 import type { Alert, Detection, Sensor, Track } from "./schema";
+import { inWorld } from "./world";
 
 export type { Alert, Detection, Sensor, SensorState, Track } from "./schema";
 export type ClassName = Track["class"];
@@ -49,8 +50,9 @@ const address = (path: string): string => {
   return url.href;
 };
 
-export const topicsAddress = (): string => address("/api/v1/ws?topics=tracks,sensors,alerts");
-export const videoAddress = (sensor: string): string => address(`/api/v1/ws/video?sensor=${encodeURIComponent(sensor)}`);
+export const topicsAddress = (): string => address(inWorld("/api/v1/ws?topics=tracks,sensors,alerts"));
+export const videoAddress = (sensor: string): string => 
+  address(inWorld(`/api/v1/ws/video?sensor=${encodeURIComponent(sensor)}`));
 
 /** A message of the topic socket. Types this console does not know yet come out as undefined. */
 export function readMessage(text: string): Message | undefined {
