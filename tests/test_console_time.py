@@ -24,7 +24,7 @@ def test_a_moment_of_the_live_timeline_is_replayed_and_cannot_be_taken_for_live(
     open_page: Open, posted: str, artifacts: Path
 ) -> None:
     page = open_page(posted, 1600, 1000)
-    page.get_by_role("option").filter(has_text="is in Hangar").wait_for()
+    page.get_by_role("option").filter(has_text="in Hangar").wait_for()
     page.wait_for_timeout(RECORDED_MS)
     page.screenshot(path=artifacts / "console-1600-timeline.png")
     pick_on_timeline(page, 8.0)

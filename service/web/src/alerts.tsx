@@ -1,44 +1,86 @@
-/** Alerts that run or that nobody has taken note of: what a person must not miss, above everything else. */
+/** Alerts that run or that nobody has taken note of: what a person must not miss, above everything else. One row for all
+ * that one track did, so that eight night hours are rows and not hundreds of them. */
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import { alertText } from "./alert_words";
 import { duration } from "./clock";
-import { keep, kept } from "./preferences";
-import type { Alert } from "./schema";
-import { alerts, putAlert, select } from "./state";
+import { acknowledge, nameOperator, operator, trouble } from "./operator";
+import { pageAddress } from "./pages";
+import { phrases } from "./phrases";
 import { worldNow } from "./replay";
+import type { Alert } from "./schema";
+import { blocked, sound, toggleSound } from "./sound";
+import { alerts, byText, select, selected } from "./state";
 import { words } from "./strings";
+import { Verdicts } from "./verdict";
 import { isReplay } from "./world";
 
-/** Who acknowledges; told to the service with each. */
-const operator = signal(kept("operator") ?? "");
-const failed = signal<string | undefined>(undefined);
+const text = phrases(
+  {
+    open: (count: number) => (count === 0 ? "None to acknowledge" : `${count} to acknowledge`),
+    over: "over",
+    since: (age: string) => `for ${age}`,
+    count: (count: number) => `${count} alerts`,
+    known: (who: string) => `acknowledged by ${who}`,
+    acknowledge: "Acknowledge",
+    overToo: (count: number) => `Acknowledge ${count} that are over`,
+    more: "Note and verdict",
+    note: "Note",
+    severities: { warning: "Warning", critical: "Critical" },
+    operator: "Your name",
+    all: "All alerts",
+    sound: { on: "Sound on", off: "Sound off" },
+    blocked: "Sound starts with your first click or key",
+  },
+  {
+    open: (count) => (count === 0 ? "Rien à acquitter" : `${count} à acquitter`),
+    over: "terminée",
+    since: (age) => `depuis ${age}`,
+    count: (count) => `${count} alertes`,
+    known: (who) => `acquittée par ${who}`,
+    acknowledge: "Acquitter",
+    overToo: (count) => `Acquitter ${count} terminées`,
+    more: "Note et verdict",
+    note: "Note",
+    severities: { warning: "Avertissement", critical: "Critique" },
+    operator: "Votre nom",
+    all: "Toutes les alertes",
+    sound: { on: "Son activé", off: "Son coupé" },
+    blocked: "Le son vient avec votre premier clic ou touche",
+  },
+);
+
+/** All open alerts of one track, the most urgent first. */
+interface Group {
+  readonly track: string;
+  readonly alerts: readonly Alert[];
+}
 
 /** What needs a person first: the unacknowledged before the known, what is so now before what is over, the critical. */
 const urgency = (alert: Alert): number =>
   (alert.acknowledged ? 0 : 4) + (alert.active ? 2 : 0) + (alert.severity === "critical" ? 1 : 0);
 
-const sorted = (): readonly Alert[] => [...alerts.value].sort((a, b) => urgency(b) - urgency(a));
+const first = ({ alerts: [alert] }: Group): Alert => alert as Alert; // a group has one at least
 
-export async function acknowledge(alert: Alert): Promise<void> {
-  const who = operator.value.trim() || words.peek().operator;
-  try {
-    const answer = await fetch(`/api/v1/alerts/${encodeURIComponent(alert.id)}/acknowledge`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ who, note: "" }),
-    });
-    failed.value = answer.ok ? undefined : alert.id;
-    if (answer.ok) putAlert((await answer.json()) as Alert);
-  } catch {
-    failed.value = alert.id;
-  }
-}
+const groups = computed<readonly Group[]>(() => {
+  const byTrack = new Map<string, Alert[]>();
+  for (const alert of alerts.value) byTrack.set(alert.track, [...(byTrack.get(alert.track) ?? []), alert]);
+  return [...byTrack]
+    .map(([track, found]) => ({ track, alerts: found.sort((a, b) => urgency(b) - urgency(a)) }))
+    .sort((a, b) => urgency(first(b)) - urgency(first(a)) || byText(b.track, a.track));
+});
+
+const isOpen = (group: Group): boolean => group.alerts.some(({ acknowledged }) => !acknowledged);
 
 /** The first that nobody has acknowledged; nothing when there is none. */
 export function acknowledgeFirst(): void {
-  const first = sorted().find(({ acknowledged }) => !acknowledged);
-  if (first) void acknowledge(first);
+  const group = groups.value.find(isOpen);
+  if (group && !isReplay) void acknowledge(group.alerts);
 }
+
+/** The row whose note is being written. */
+const opened = signal<string | undefined>(undefined);
+const note = signal("");
 
 /** An octagon: critical. A triangle: a warning. Hollow when it is over. */
 function AlertMark({ alert }: { alert: Alert }) {
@@ -52,57 +94,132 @@ function AlertMark({ alert }: { alert: Alert }) {
   );
 }
 
-function AlertRow({ alert }: { alert: Alert }) {
-  const t = words.value;
+/** Each thing said once: what is so now, else what was. */
+function sentenceOf({ alerts: all }: Group): string {
+  const active = all.filter(({ active }) => active);
+  return [...new Set((active.length > 0 ? active : all).map(alertText))].join(" · ");
+}
+
+function Details({ group }: { group: Group }) {
+  const t = text.value;
+  const say = (event: Event): void => {
+    event.preventDefault();
+    void acknowledge(group.alerts, note.value);
+    [opened.value, note.value] = [undefined, ""];
+  };
   return (
-    <li class={`alert ${alert.severity} ${alert.acknowledged ? "is-known" : ""}`} data-alert={alert.id}>
-      <button type="button" class="alert-text" onClick={() => select(alert.track)}>
+    <form class="alert-details" onSubmit={say}>
+      <input
+        type="text"
+        maxLength={1000}
+        aria-label={t.note}
+        placeholder={t.note}
+        value={note.value}
+        onInput={(event) => (note.value = event.currentTarget.value)}
+      />
+      <Verdicts track={group.track} />
+    </form>
+  );
+}
+
+function GroupRow({ group }: { group: Group }) {
+  const t = text.value;
+  const alert = first(group);
+  const isOpened = opened.value === group.track;
+  return (
+    <li
+      class={`alert ${alert.severity} ${isOpen(group) ? "" : "is-known"} ${selected.value === group.track ? "is-chosen" : ""}`}
+      data-alert={alert.id}
+    >
+      <button type="button" class="alert-text" onClick={() => select(group.track)}>
         <AlertMark alert={alert} />
         <span>
-          {alert.text}
+          <strong>{group.track}</strong> {sentenceOf(group)}
           <small>
-            {t.severities[alert.severity]} · {alert.active ? t.alertFor(duration(worldNow.value - Date.parse(alert.started))) : t.alertOver}
-            {alert.acknowledged && ` · ${t.knownTo(alert.acknowledged_by ?? "")}`}
-            {failed.value === alert.id && ` · ${t.notAcknowledged}`}
+            {t.severities[alert.severity]} · {alert.active ? t.since(duration(worldNow.value - Date.parse(alert.started))) : t.over}
+            {group.alerts.length > 1 && ` · ${t.count(group.alerts.length)}`}
+            {alert.acknowledged && ` · ${t.known(alert.acknowledged_by ?? "")}`}
+            {alert.note && `: ${alert.note}`}
           </small>
         </span>
       </button>
-      {!alert.acknowledged && !isReplay && (
-        <button type="button" class="acknowledge" onClick={() => void acknowledge(alert)}>
+      {!isReplay && (
+        <button
+          type="button"
+          class="quiet"
+          aria-expanded={isOpened}
+          aria-label={`${t.more}: ${group.track}`}
+          title={t.more}
+          onClick={() => ([opened.value, note.value] = [isOpened ? undefined : group.track, ""])}
+        >
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M3 13 3.6 10.4 10.8 3.2 12.8 5.2 5.6 12.4ZM9.6 4.4 11.6 6.4" />
+          </svg>
+        </button>
+      )}
+      {isOpen(group) && !isReplay && (
+        <button type="button" class="acknowledge" onClick={() => void acknowledge(group.alerts, isOpened ? note.value : "")}>
           {t.acknowledge}
         </button>
       )}
+      {isOpened && <Details group={group} />}
     </li>
   );
 }
 
-export function AlertPanel() {
-  const t = words.value;
-  const all = sorted();
-  const open = all.filter(({ acknowledged }) => !acknowledged).length;
+/** Heard or not: the sign says it, a stroke through it says no. */
+function SoundButton() {
+  const t = text.value;
+  const on = sound.value === "on";
+  const title = on && blocked.value ? t.blocked : `${t.sound[sound.value]} (s)`;
   return (
-    <section class={`panel alerts ${open ? "has-open" : ""}`} aria-label={t.alerts}>
+    <button type="button" class={`quiet ${on && blocked.value ? "is-blocked" : ""}`} aria-pressed={on} aria-label={t.sound[sound.value]} title={title} onClick={toggleSound}>
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d={`M2.5 6H5L8.5 3V13L5 10H2.5Z${on ? "M10.8 5.6A3.4 3.4 0 0 1 10.8 10.4M12.6 3.8A6 6 0 0 1 12.6 12.2" : "M11 6 14.5 10M14.5 6 11 10"}`} />
+      </svg>
+    </button>
+  );
+}
+
+export function AlertPanel() {
+  const t = text.value;
+  const all = groups.value;
+  const open = all.filter(isOpen);
+  const over = open.filter((group) => !first(group).active);
+  return (
+    <section class={`panel alerts ${open.length > 0 ? "has-open" : ""}`} aria-label={words.value.alerts}>
       <header class="panel-head">
-        <h2>{t.alerts}</h2>
-        <span class="count">{open ? t.alertsOpen(open) : t.alertsNone}</span>
-        <input
-          type="text"
-          maxLength={40}
-          aria-label={t.operatorName}
-          placeholder={t.operatorName}
-          value={operator.value}
-          onInput={(event) => {
-            operator.value = event.currentTarget.value;
-            keep("operator", operator.value);
-          }}
-        />
+        <h2>{words.value.alerts}</h2>
+        <span class="count">{t.open(open.length)}</span>
+        {!isReplay && (
+          <>
+            <input
+              type="text"
+              maxLength={40}
+              aria-label={t.operator}
+              placeholder={t.operator}
+              value={operator.value}
+              onInput={(event) => nameOperator(event.currentTarget.value)}
+            />
+            <SoundButton />
+            <a class="all-alerts" href={pageAddress("alerts")}>
+              {t.all}
+            </a>
+          </>
+        )}
       </header>
+      {trouble.value && <p class="alert-trouble" role="alert">{trouble.value}</p>}
       {all.length > 0 && (
-        <ul class="alert-rows" aria-live="polite">
-          {all.map((alert) => (
-            <AlertRow key={alert.id} alert={alert} />
+        <ul class="alert-rows" aria-live="polite" tabIndex={0} aria-label={words.value.alerts}>
+          {all.map((group) => (
+            <GroupRow key={group.track} group={group} />
           ))}
         </ul>
+      )}
+      {over.length > 1 && !isReplay && (
+        <button type="button" class="alerts-over" onClick={() => over.forEach((group) => void acknowledge(group.alerts))}>
+          {t.overToo(over.length)}
+        </button>
       )}
     </section>
   );

@@ -2,6 +2,7 @@
 
 import { computed, signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { AlertsPage } from "./alert_log";
 import { AlertPanel } from "./alerts";
 import { Wall, bestColumns, cameraAspect, useSize } from "./cameras";
 import { Help } from "./help";
@@ -116,6 +117,8 @@ function Situation() {
 
 function OtherPage() {
   switch (page.value) {
+    case "alerts":
+      return <AlertsPage />;
     case "compare":
       return <ComparePage />;
     default:

@@ -17,6 +17,7 @@ const rows: readonly (readonly [string, keyof Strings["keys"]])[] = [
   ["+ −", "zoom"],
   ["d", "detections"],
   ["a", "acknowledge"],
+  ["s", "sound"],
   ["[ ]", "mapZoom"],
   ["m", "mapFit"],
   ["c", "mapCentre"],

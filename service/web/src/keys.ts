@@ -2,6 +2,7 @@
 
 import { toggleZone } from "./clock";
 import { acknowledgeFirst } from "./alerts";
+import { toggleSound } from "./sound";
 import { centreMap, fitMap, zoomMap } from "./map";
 import { step } from "./ranking";
 import { showTruth, worldTracks } from "./site";
@@ -53,6 +54,7 @@ const actions: Readonly<Record<string, () => void>> = {
   f: toggleFull,
   d: () => (showDetections.value = !showDetections.value),
   a: acknowledgeFirst,
+  s: toggleSound,
   c: centreTarget,
   m: fitMap,
   x: () => (showTruth.value = !showTruth.value),

@@ -6,11 +6,13 @@ import { startLink } from "./link";
 import { startPast } from "./past";
 import { startReplay } from "./replay";
 import { startLiveWatch } from "./replay_bar";
+import { startSound } from "./sound";
 import { sensors, startForgetting } from "./state";
 import { startTrails } from "./trails";
 import "./styles/tokens.css";
 import "./styles/console.css";
 import "./styles/pages.css";
+import "./styles/alerts.css";
 import "./styles/timeline.css";
 
 startClock();
@@ -20,6 +22,7 @@ startTrails();
 startReplay();
 startLiveWatch();
 startPast();
+startSound();
 sensors.subscribe((all) => keepFeeds(new Set(all.map(({ id }) => id))));
 
 const root = document.getElementById("console");

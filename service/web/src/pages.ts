@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 
-export const pageNames = ["live", "sensor", "flights", "compare", "statistics", "setup"] as const;
+export const pageNames = ["live", "alerts", "sensor", "flights", "compare", "statistics", "setup"] as const;
 export type PageName = (typeof pageNames)[number];
 
 const hash = signal(location.hash);

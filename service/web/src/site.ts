@@ -52,6 +52,8 @@ export const areas = computed<readonly ZoneArea[]>(() => {
   }));
 });
 
+export const zoneNames = computed<ReadonlyMap<string, string>>(() => new Map(zones.value.map(({ id, name }) => [id, name])));
+
 const isLocated = (track: ListedTrack): track is LocatedTrack => track.space === "world" && track.enu?.length === 3;
 
 /** Living and just lost tracks with a place. */

@@ -1,7 +1,8 @@
 /** All that the service told, as signals: tracks, alerts, sensors; what is selected, how the list is filtered, sorted. */
 
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { now } from "./clock";
+import { keep, kept } from "./preferences";
 import type { Alert, ClassName, Message, Sensor, Track } from "./wire";
 
 export type ShownState = "tentative" | "confirmed" | "coasting" | "lost";
@@ -159,7 +160,26 @@ export interface Order {
   readonly falling: boolean;
 }
 
-export const filter = signal<Filter>(noFilter);
+/** What was filtered when this console was closed; a filter that cannot be read is none. */
+function keptFilter(): Filter {
+  try {
+    const { classes, states, sensor, age } = JSON.parse(kept("filter") ?? "{}") as Partial<Record<string, unknown>>;
+    return {
+      hiddenClasses: new Set(Array.isArray(classes) ? (classes as ClassName[]) : []),
+      hiddenStates: new Set(Array.isArray(states) ? (states as ShownState[]) : []),
+      sensor: typeof sensor === "string" ? sensor : undefined,
+      olderThanS: typeof age === "number" ? age : 0,
+    };
+  } catch {
+    return noFilter;
+  }
+}
+
+export const filter = signal<Filter>(keptFilter());
+effect(() => {
+  const { hiddenClasses, hiddenStates, sensor, olderThanS } = filter.value;
+  keep("filter", JSON.stringify({ classes: [...hiddenClasses], states: [...hiddenStates], sensor, age: olderThanS }));
+});
 /** By class first: a drone above a bird; within it what is surest to be there. */
 export const order = signal<Order>({ column: "class", falling: false });
 

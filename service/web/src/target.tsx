@@ -2,6 +2,7 @@
 
 import { useRef } from "preact/hooks";
 import { duration, now, timeOfDay } from "./clock";
+import { evidenceText } from "./evidence";
 import type { Shown } from "./feed";
 import { heightSigma, ellipseOf, within95 } from "./ground";
 import { bestCamera, boxOf } from "./joined";
@@ -94,7 +95,7 @@ function Why({ track }: { track: LocatedTrack }) {
   const t = words.value;
   const threat = ranked.value.find((each) => each.track.id === track.id)?.threat;
   const reasons = threat?.reasons.map((reason) => reasonText(reason, t)) ?? [];
-  const told = [...new Set([...reasons, ...track.evidence])].filter(Boolean);
+  const told = [...new Set([...reasons, ...track.evidence.map(evidenceText)])].filter(Boolean);
   return (
     <div class="why">
       <p>

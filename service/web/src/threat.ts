@@ -4,7 +4,7 @@ import type { Alert } from "./schema";
 import type { LocatedTrack } from "./site";
 
 export type Reason =
-  | { readonly why: "zone"; readonly text: string }
+  | { readonly why: "zone"; readonly alert: Alert }
   | { readonly why: "conflict"; readonly text: string }
   | { readonly why: "nameless" | "named" | "claim" }
   | { readonly why: "nearer"; readonly metresPerSecond: number };
@@ -28,7 +28,7 @@ function closing({ enu, velocity }: LocatedTrack): number {
 
 function* reasonsOf(track: LocatedTrack, alerts: readonly Alert[]): Generator<readonly [number, Reason]> {
   for (const alert of alerts) {
-    if (alert.kind !== "claim_conflict") yield [alert.severity === "critical" ? 50 : 25, { why: "zone", text: alert.text }];
+    if (alert.kind !== "claim_conflict") yield [alert.severity === "critical" ? 50 : 25, { why: "zone", alert }];
   }
   if (track.identity === "conflicting") yield [45, { why: "conflict", text: track.evidence[0] ?? "" }];
   else if (track.claim_only) yield [0, { why: "claim" }];

@@ -1,6 +1,8 @@
 /** The list of a site that locates: tracks by threat, each with the reasons in words. */
 
 import { useEffect, useRef } from "preact/hooks";
+import { alertText } from "./alert_words";
+import { evidenceText } from "./evidence";
 import { ClassMark, IdentityMark, ThreatMark, TrackMark } from "./marks";
 import { type Ranked, rowId } from "./ranking";
 import { select, selected, stateOf } from "./state";
@@ -11,8 +13,9 @@ import type { LocatedTrack } from "./site";
 export function reasonText(reason: Reason, t: Strings): string {
   switch (reason.why) {
     case "zone":
+      return alertText(reason.alert);
     case "conflict":
-      return reason.text;
+      return evidenceText(reason.text);
     case "nearer":
       return t.reasons.nearer(reason.metresPerSecond);
     default:
