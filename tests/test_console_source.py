@@ -1,4 +1,4 @@
-"""The console's source, read without a browser: no import circles, words in both languages, types as the service has."""
+"""The console's source, read without a browser: no import circles, reasons in French, types as the service has."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ def test_the_console_reads_what_the_service_writes() -> None:
 def sentences() -> list[str]:
     """All that fusion says of an identity, with a 7 for every value."""
     tree = ast.parse((ROOT / "fusion" / "identity.py").read_text(encoding="utf-8"))
-    strings = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    return [
-        "".join(part.value if isinstance(part, ast.Constant) else "7" for part in string.values) for string in strings
-    ]
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    return ["".join(part.value if isinstance(part, ast.Constant) else "7" for part in each.values) for each in found]
 
 
 def test_every_reason_for_an_identity_has_its_french() -> None:
