@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from console_site import DRONE, FIND_ON_MAP, Open
+from console_site import Open
 from playwright.sync_api import Page
 
 RECORDED_MS = 12_000
@@ -35,7 +35,6 @@ def test_a_moment_of_the_live_timeline_is_replayed_and_cannot_be_taken_for_live(
     assert "REPLAY" in bar.inner_text()
     assert "Nothing on this page is live" in bar.inner_text()
     page.get_by_role("option").filter(has_text="Drone").first.wait_for()
-    page.wait_for_function(FIND_ON_MAP, arg=DRONE)
     assert page.get_by_role("button", name="Acknowledge").count() == 0
     page.get_by_text("live alerts need you").wait_for()
 
