@@ -17,6 +17,7 @@ import { SensorList } from "./sensors";
 import { located } from "./site";
 import { full, sensors, tracks } from "./state";
 import { language, words } from "./strings";
+import { StatisticsPage } from "./statistics";
 import { TargetPanel } from "./target";
 import { Timeline } from "./timeline";
 import { Banner, TopBar } from "./top";
@@ -119,6 +120,8 @@ function OtherPage() {
   switch (page.value) {
     case "alerts":
       return <AlertsPage />;
+    case "statistics":
+      return <StatisticsPage />;
     case "compare":
       return <ComparePage />;
     default:

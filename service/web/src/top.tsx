@@ -9,7 +9,7 @@ import { type PageName, openPage, page, pageAddress, pageNames } from "./pages";
 import { nextTheme, theme } from "./theme";
 import { isReplay } from "./world";
 
-const linked: readonly PageName[] = ["live", "alerts", "flights"];
+const linked: readonly PageName[] = ["live", "alerts", "flights", "statistics"];
 
 function LinkState() {
   const t = words.value;
