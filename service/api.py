@@ -28,7 +28,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import alerts, flights, intake, plan, problems, schemas, score, zones
+from service import alerts, flights, intake, plan, problems, schemas, score, system, zones
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
@@ -164,6 +164,8 @@ def create_app(
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
     recording = site.settings.recording
     app.include_router(flights.router(recording.folder if recording else None, site.journal, worlds))
+    store_folder, recording_folder = site.settings.data_folder, recording.folder if recording else None
+    app.include_router(system.router(_version(), site.clock.now_ns(), store_folder, recording_folder))
     app.include_router(_operations(site, metrics))
     app.include_router(_sockets(site.live, hub, video))
     serve_documentation(app)

@@ -13,6 +13,7 @@ import { link } from "./link";
 import { SiteMap } from "./map";
 import { page } from "./pages";
 import { ReplayBar } from "./replay_bar";
+import { SensorPage } from "./sensor_page";
 import { SensorList } from "./sensors";
 import { located } from "./site";
 import { full, sensors, tracks } from "./state";
@@ -120,6 +121,8 @@ function OtherPage() {
   switch (page.value) {
     case "alerts":
       return <AlertsPage />;
+    case "sensor":
+      return <SensorPage />;
     case "statistics":
       return <StatisticsPage />;
     case "compare":

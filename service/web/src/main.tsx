@@ -13,6 +13,7 @@ import "./styles/tokens.css";
 import "./styles/console.css";
 import "./styles/pages.css";
 import "./styles/alerts.css";
+import "./styles/sensor.css";
 import "./styles/statistics.css";
 import "./styles/timeline.css";
 

@@ -28,6 +28,11 @@ export interface Detection {
   readonly scores: Readonly<Partial<Record<"drone" | "bird" | "airplane" | "helicopter", number>>>;
 }
 
+export interface Disk {
+  readonly free: number;
+  readonly total: number;
+}
+
 export interface FlightModel {
   readonly id: string;
   readonly state: "recording" | "whole" | "cut" | "unreadable";
@@ -159,6 +164,14 @@ export interface SoundPlace {
 export type Stage = "raw" | "detections" | "measurements" | "tracks";
 
 export type Status = "tentative" | "confirmed" | "coasting" | "deleted";
+
+export interface System {
+  readonly version: string;
+  readonly python: string;
+  readonly started: string;
+  readonly store: Disk;
+  readonly recording: Disk | null;
+}
 
 export interface Track {
   readonly time: string;

@@ -4,7 +4,8 @@ import { reasonOf, shownState } from "./cameras";
 import { now } from "./clock";
 import { type Feed, feedOf } from "./feed";
 import { SensorMark } from "./marks";
-import { camera, sensors } from "./state";
+import { openPage } from "./pages";
+import { sensors } from "./state";
 import { words } from "./strings";
 import type { Sensor, SensorState } from "./wire";
 
@@ -35,7 +36,7 @@ function SensorRow({ sensor }: { sensor: Sensor }) {
   const reason = reasonOf(sensor, state);
   return (
     <li class={`sensor-row ${state}`} data-sensor={sensor.id} data-state={state}>
-      <button type="button" onClick={() => (camera.value = sensor.id)}>
+      <button type="button" title={t.openSensor} onClick={() => openPage("sensor", sensor.id)}>
         <SensorMark state={state} />
         <span class="sensor-name">
           {sensor.id}

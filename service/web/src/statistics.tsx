@@ -5,11 +5,13 @@ import { type ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Refusal, ask, askAll } from "./api";
 import { Bars, Grid, type Series, saveCanvas, savePng } from "./bars";
-import { type Heat, HeatMap } from "./heat";
+import { placeOf } from "./ground";
 import { phrases } from "./phrases";
 import { recall, remember } from "./preferences";
 import { ScorePanel, measured } from "./score";
 import type { Alert } from "./schema";
+import { areas, plan } from "./site";
+import { type Cell, SmallMap } from "./small_map";
 import { language, words } from "./strings";
 import { type ClassName, classNames } from "./wire";
 
@@ -63,6 +65,12 @@ const text = phrases(
     loading: "Comptage",
   },
 );
+
+interface Heat {
+  readonly cell: { readonly latitude: number; readonly longitude: number };
+  readonly cells: readonly { readonly latitude: number; readonly longitude: number; readonly seconds: number }[];
+  readonly left_out: number;
+}
 
 interface Statistics {
   readonly since: string | null;
@@ -124,6 +132,28 @@ export function rateText(count: number, hours: number): string {
   const [low, high] = [count > 0 ? cube(count, -1) : 0, cube(count + 1, 1)];
   const said = (value: number): string => (value / hours).toFixed(value / hours < 10 ? 2 : 0);
   return `${said(count)} (${said(low)}–${said(high)})`;
+}
+
+/** An airliner at the horizon does not decide what the map shows. */
+const farthestM = 5000;
+
+function cellsOf({ cell, cells }: Heat): readonly Cell[] {
+  const origin = plan.value?.origin;
+  if (!origin) return [];
+  const most = Math.max(1e-9, ...cells.map(({ seconds }) => seconds));
+  return cells
+    .map(({ latitude, longitude, seconds }) => ({
+      low: placeOf(latitude - cell.latitude / 2, longitude - cell.longitude / 2, origin),
+      high: placeOf(latitude + cell.latitude / 2, longitude + cell.longitude / 2, origin),
+      share: Math.sqrt(seconds / most),
+    }))
+    .filter(({ low: [east, north] }) => Math.hypot(east, north) < farthestM);
+}
+
+function HeatMap({ heat, title }: { heat: Heat; title: string }) {
+  const cells = cellsOf(heat);
+  const places = [[0, 0] as const, ...cells.flatMap(({ low, high }) => [low, high]), ...areas.value.flatMap(({ corners }) => corners)];
+  return <SmallMap title={title} sensors={plan.value?.sensors ?? []} cells={cells} places={places} />;
 }
 
 const hours = Array.from({ length: 24 }, (_, hour) => hour);
