@@ -32,6 +32,7 @@ class Format(StrEnum):
     CZML = "czml"
     MOT = "mot"
     MP4 = "mp4"
+    WAV = "wav"
 
 
 FlightFile = Annotated[Path, typer.Argument(metavar="FLIGHT.mcap", help="Recorded flight.")]
@@ -92,15 +93,16 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="For which tools.")],
     output: Annotated[Path, typer.Option("--output", help="File to write; `-` is standard output.")],
     camera: Camera = None,
+    array: Annotated[str | None, typer.Option("--array", help="Whose sound, where there are several.")] = None,
 ) -> None:
-    """A flight for other people's tools: maps, tables, globes, trackers' benchmarks, a video with boxes.
+    """A flight for other people's tools: maps, tables, globes, trackers' benchmarks, a video with boxes, a sound.
 
     Example: deeplomatics export flight.mcap --format kml --output flight.kml
     """
     _there(flight)
     from service.export import export as run
 
-    for sentence in run(flight, format_.value, output, camera):
+    for sentence in run(flight, format_.value, output, camera, array):
         print(sentence, file=sys.stderr)
 
 

@@ -32,8 +32,9 @@ SCORED_EVERY = 5  # looks
 FORGOTTEN_S = 2.0  # a longer gap, and what was recognised before it is not believed any more
 EXAMINED_S = 2.0  # of sound
 EXAMINED_EVERY_S, EXAMINED_FIRST_S = 30.0, 0.5  # the second while there is less sound than that
-EXAMINED_WITHIN_S = 1.0  # of sound: later, the work waits for it
+EXAMINED_TOLD_S = 1.0  # of sound: then, and not when the thread is done, so that the same sound is heard the same
 FLYING = 0.5  # probability from which on something flies: then nothing is learned of the surroundings
+REPORTED = 0.3  # probability from which on directions are for the fusion
 NO_NUMBERS_S = 10.0  # so long it is said that there were some
 CALM_S = 1.0  # so long without a direction, wind masks what there is
 
@@ -73,6 +74,16 @@ class Heard:
     def flying(self) -> float:
         """Probability that something flies."""
         return 0.0 if self.scores is None else 1.0 - self.scores[SOUNDS.index("background")]
+
+    def flies(self, recognises: bool) -> bool:
+        """Whether something may fly; without a recogniser, all that has a direction and is not fixed."""
+        return self.flying >= REPORTED if recognises else not all(self.fixed)
+
+    def reported(self, recognises: bool) -> tuple[Direction, ...]:
+        """Directions of what may fly."""
+        if not self.flies(recognises):
+            return ()
+        return tuple(each for each, fixed in zip(self.directions, self.fixed, strict=True) if not fixed)
 
     @property
     def label(self) -> tuple[str, float] | None:
@@ -239,7 +250,7 @@ class _Examining:
         self._config, self._rate_hz = config, rate_hz
         self._pool = ThreadPoolExecutor(1, f"examine-{config.id}")
         self._next: Future[Wiring] | None = None
-        self._due = self._late = 0
+        self._due = self._told = 0
         self._wiring: Wiring | None = None
 
     def look(self, held: _Held, end: int) -> Wiring:
@@ -251,8 +262,8 @@ class _Examining:
             self._next = self._pool.submit(examine, name, samples, self._rate_hz, self._config)
             whole = count == round(EXAMINED_S * self._rate_hz)
             self._due = end + round((EXAMINED_EVERY_S if whole else EXAMINED_FIRST_S) * self._rate_hz)
-            self._late = end + round(EXAMINED_WITHIN_S * self._rate_hz)
-        if self._next is not None and (self._wiring is None or end >= self._late or self._next.done()):
+            self._told = end + round(EXAMINED_TOLD_S * self._rate_hz)
+        if self._next is not None and (self._wiring is None or end >= self._told):
             self._take(self._next)
             self._next = None
         assert self._wiring is not None

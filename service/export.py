@@ -1,4 +1,4 @@
-"""A flight for other people's tools: GeoJSON, CSV, KML, CZML, MOTChallenge, a video with the tracks drawn in.
+"""A flight for other people's tools: GeoJSON, CSV, KML, CZML, MOTChallenge, a video with the tracks drawn in, a sound.
 
 Altitudes are metres above the WGS-84 ellipsoid, as everywhere here. Viewers of KML take them as above sea level, so on
 a globe with terrain a track may lie some ten metres off in height.
@@ -21,6 +21,7 @@ import orjson
 
 from models.types import Band, Frame
 from service import foxglove
+from service.export_sound import NoSoundError, arrays_with_sound, write_sound
 from service.flight_file import Flight, Stored
 from service.journal import image_topic
 from service.mot import track_lines
@@ -73,17 +74,20 @@ class Path3D:
         )
 
 
-def export(path: Path, format_: str, output: Path, camera: str | None = None) -> list[str]:
+def export(path: Path, format_: str, output: Path, camera: str | None = None, array: str | None = None) -> list[str]:
     """Write a flight in a format; what is to be told of it.
 
     Args:
         camera: for `mot`, `mp4`, and for a `csv` of one camera's tracks in its picture.
+        array: for `wav`.
 
     Raises:
         ExportError: the flight does not hold what the format needs.
         FlightError, OSError: it cannot be read, or the output not be written.
     """
     with Flight(path) as flight:
+        if format_ == "wav":
+            return _sound(flight, output, array)
         if format_ == "csv":
             with written(output) as stream:
                 count = _csv(flight, stream, _camera(flight, camera) if camera is not None else None)
@@ -109,6 +113,22 @@ def _camera(flight: Flight, camera: str | None) -> str:
         return str(camera)
     asked = "Say which camera" if camera is None else f"There is no camera {camera!r}"
     raise ExportError(f"{asked}: give --camera with one of {', '.join(names) or '(the flight has none)'}.")
+
+
+def _sound(flight: Flight, output: Path, array: str | None) -> list[str]:
+    if output == STANDARD_OUTPUT:
+        raise ExportError("A sound file cannot go to standard output: give --output a file name.")
+    names = arrays_with_sound(flight)
+    if array is None and len(names) > 1:
+        raise ExportError(f"Say which array: give --array with one of {', '.join(names)}.")
+    chosen = array or (names[0] if names else "any array")
+    try:
+        with written(output) as stream:
+            pieces = write_sound(flight, stream, chosen)
+    except NoSoundError as error:
+        raise ExportError(str(error)) from None
+    told = [f"sound of {chosen} written to {output}", *pieces]
+    return told + ([f"part of the recording is missing: {flight.losses}"] if flight.losses else [])
 
 
 # ── Of the site ─────────────────────────────────────────────────────────────────────────────────────────────────────

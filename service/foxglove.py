@@ -1,19 +1,24 @@
-"""Pictures, boxes and the map in Foxglove's well-known schemas, so that its viewer and others open a flight.
+"""Pictures, sound, boxes and the map in Foxglove's well-known schemas, so that its viewer and others open a flight.
 
-JSON encoding of https://docs.foxglove.dev/docs/visualization/message-schemas: `CompressedImage`, `ImageAnnotations`,
-`LocationFix`, `GeoJSON`. The schemas here name what these messages hold; fields of the originals that are optional and
-never written are left out.
+JSON encoding of https://docs.foxglove.dev/docs/visualization/message-schemas: `CompressedImage`, `RawAudio`,
+`ImageAnnotations`, `LocationFix`, `GeoJSON`. The schemas here name what these messages hold; fields of the originals
+that are optional and never written are left out. Sound has two of ours besides: its place in the stream, which tells
+gaps, and how well its time is known.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from fusion.geometry import LocalFrame
+from fusion.sensors.microphone_array.pcm import Pcm
+from fusion.sensors.microphone_array.source import Block
 from fusion.site import Sensor
 from models.types import Detections
 from service.overlay import COLOURS
@@ -26,6 +31,8 @@ Json = dict[str, Any]
 LINE_LOOP = 2
 COVARIANCE_KNOWN, COVARIANCE_UNKNOWN = 3, 0
 TEXT_PX = 12.0
+_PCM, _FULL_SCALE = "pcm-s16", 32_768
+_MOST_RATE_HZ, _MOST_CHANNELS = 1_000_000, 1024
 _CLEAR = {"r": 0.0, "g": 0.0, "b": 0.0, "a": 0.0}
 _TRUE = "#888888"
 _WHITE = {"r": 1.0, "g": 1.0, "b": 1.0, "a": 0.6}
@@ -53,6 +60,43 @@ def jpeg_of(compressed: bytes) -> bytes:
     if not isinstance(body, dict) or not isinstance(body.get("data"), str):
         raise ValueError("a picture without data")
     return base64.b64decode(body["data"], validate=True)
+
+
+def raw_audio(block: Block) -> bytes:
+    """A block as 16 bits, which is exact for sources of 16 bits; what is beyond full scale is clipped."""
+    scaled = np.clip(np.rint(block.samples.T * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1)
+    return orjson.dumps(
+        {
+            "timestamp": _time(block.time_ns),
+            "data": base64.b64encode(scaled.astype("<i2").tobytes()).decode("ascii"),
+            "format": _PCM,
+            "sample_rate": block.rate_hz,
+            "number_of_channels": len(block.samples),
+            "index": block.index,
+            "time_sigma_ns": block.time_sigma_ns,
+        }
+    )
+
+
+def block_of(sensor_id: str, audio: bytes) -> Block:
+    """The block of a `RawAudio` that `raw_audio` wrote.
+
+    Raises:
+        ValueError: it is none.
+    """
+    body = orjson.loads(audio)
+    try:
+        when, rate_hz, channels = body["timestamp"], int(body["sample_rate"]), int(body["number_of_channels"])
+        data = base64.b64decode(body["data"], validate=True)
+        index, sigma_ns = int(body["index"]), int(body["time_sigma_ns"])
+        time_ns = int(when["sec"]) * 1_000_000_000 + int(when["nsec"])
+    except (KeyError, TypeError, binascii.Error):
+        raise ValueError("no sound of this program") from None
+    if body.get("format") != _PCM or not 0 < rate_hz <= _MOST_RATE_HZ or not 0 < channels <= _MOST_CHANNELS:
+        raise ValueError("sound of a format that is not known here")
+    if len(data) % (2 * channels):
+        raise ValueError("sound that ends within a sample")
+    return Block(sensor_id, index, time_ns, rate_hz, Pcm(rate_hz, channels, "s16le").decode(data), sigma_ns)
 
 
 def image_annotations(found: Detections, tracks: ImageTracks, least_score: float) -> bytes:
@@ -191,6 +235,7 @@ _TEXT = _object(
     metadata=_list(_PAIR),
 )
 IMAGE, ANNOTATIONS = "foxglove.CompressedImage", "foxglove.ImageAnnotations"
+SOUND = "foxglove.RawAudio"
 FIX, GEOJSON = "foxglove.LocationFix", "foxglove.GeoJSON"
 
 SCHEMAS: dict[str, bytes] = {
@@ -202,6 +247,16 @@ SCHEMAS: dict[str, bytes] = {
             frame_id=_STRING,
             data=_STRING | {"contentEncoding": "base64"},
             format=_STRING,
+        ),
+        _object(
+            SOUND,
+            timestamp=_TIME,
+            data=_STRING | {"contentEncoding": "base64"},
+            format=_STRING,
+            sample_rate=_INTEGER,
+            number_of_channels=_INTEGER,
+            index=_INTEGER,
+            time_sigma_ns=_INTEGER,
         ),
         _object(ANNOTATIONS, circles=_list({"type": "object"}), points=_list(_POINTS), texts=_list(_TEXT)),
         _object(

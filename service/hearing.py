@@ -1,6 +1,7 @@
 """One array's line: blocks → looks → live state, scans for the fusion and health; in a thread of its own.
 
 SoundFeed ──Block──▶ Ear ──Heard──┬──▶ Hearings    newest look and the last minute of each array ──▶ REST, console
+                       └──────────┼──▶ SoundShelf  the block itself, for the journal
                                   ├──▶ Bus scan.…  bearings whose wave is sound
                                   └──▶ Bus sensor. health, so that the compass of the console turns
 """
@@ -17,19 +18,19 @@ import numpy as np
 
 from fusion.sensors.microphone_array.bearings import bearing, bearings_scan
 from fusion.sensors.microphone_array.config import ArrayConfig
-from fusion.types import Coverage, SensorPose
+from fusion.types import Coverage, Scan, SensorPose
 from models.acoustic_infer import Recogniser
 from models.types import CLASSES
 from service.bus import Publisher
 from service.clock import Clock
 from service.ear import STEP_S, Ear, Heard
 from service.sound_capture import SoundFeed, SoundTiming
+from service.sound_shelf import SoundShelf
 from service.types import SensorHealth, SensorState
 
 POLL_S = 0.25  # longest wait for a block before looking whether to stop
 TOLD_EVERY = 2  # looks: five times a second clients are told
 SPECTROGRAM_S = 60
-REPORTED = 0.3  # probability that something flies from which on directions are for the fusion
 GAP_SAID_NS = 60_000_000_000
 DRIFT_SAID_PPM = 30.0
 WINDY = "masked by wind: what flies is not heard"
@@ -75,6 +76,24 @@ class Hearings:
             return self._newest.get(sensor_id)
 
 
+def heard_scan(
+    heard: Heard, speed_mps: float, pose: SensorPose, coverage: Coverage | None, recognises: bool
+) -> Scan | None:
+    """Bearings of what may fly, for the fusion; a look without any only where silence means something.
+
+    Args:
+        speed_mps: of sound.
+        recognises: whether the scores are there to be asked; else every direction that is not fixed may fly.
+    """
+    label, score = heard.label or (None, 1.0)
+    known = label if label in CLASSES else None
+    bearings = [bearing(each, speed_mps, known, score) for each in heard.reported(recognises)]
+    told = None if heard.masked else coverage
+    if not bearings and told is None:
+        return None
+    return bearings_scan(pose, heard.time_ns, heard.sequence, bearings, told, heard.time_sigma_ns)
+
+
 class Listener:
     """Listens to one array until stopped or its recording ends. As `service.camera.Camera` it is watched and begun
     again by the monitor.
@@ -83,6 +102,7 @@ class Listener:
         make_recogniser: called for each start; may give None: directions alone.
         pose: where the array stands; None where the site does not say: nothing is reported to the fusion.
         coverage: where its silence means something, see `fusion.types.Coverage`.
+        sounds: takes the blocks for the journal.
     """
 
     def __init__(
@@ -96,6 +116,7 @@ class Listener:
         hearings: Hearings,
         bus: Publisher,
         clock: Clock,
+        sounds: SoundShelf | None = None,
     ) -> None:
         self.sensor_id = config.id
         self.processed = 0
@@ -104,6 +125,7 @@ class Listener:
         self._make_recogniser = make_recogniser
         self._pose, self._coverage = pose, coverage
         self._hearings = hearings
+        self._sounds = sounds or SoundShelf("none")
         self._bus = bus
         self._clock = clock
         self._gaps, self._gap_ns = 0, 0
@@ -155,7 +177,9 @@ class Listener:
                 if ear is not None:
                     ear.close()
                 ear = Ear(self._config, block.rate_hz, recogniser)
-            for heard in ear.step(block):
+            looks = list(ear.step(block))
+            self._sounds.put(block, any(heard.flies(self._recognises) for heard in looks))
+            for heard in looks:
                 self._tell(heard, block.rate_hz)
         if ear is not None:
             ear.close()
@@ -171,20 +195,10 @@ class Listener:
             self._bus.publish(f"sensor.{self.sensor_id}", self.health())
 
     def _report(self, heard: Heard) -> None:
-        """Bearings of what may fly; a look without any only where silence means something."""
         if self._pose is None:
             return
-        label, score = heard.label or (None, 1.0)
-        known = label if label in CLASSES else None
-        flies = not self._recognises or heard.flying >= REPORTED
-        bearings = [
-            bearing(direction, self._config.speed_mps, known, score)
-            for direction, fixed in zip(heard.directions, heard.fixed, strict=True)
-            if flies and not fixed
-        ]
-        coverage = None if heard.masked else self._coverage
-        if bearings or coverage is not None:
-            scan = bearings_scan(self._pose, heard.time_ns, heard.sequence, bearings, coverage, heard.time_sigma_ns)
+        scan = heard_scan(heard, self._config.speed_mps, self._pose, self._coverage, self._recognises)
+        if scan is not None:
             self._bus.publish(f"scan.{self.sensor_id}", scan)
 
     def _note_gaps(self, timing: SoundTiming) -> None:

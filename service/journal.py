@@ -24,7 +24,9 @@ from mcap.records import Channel, Schema
 from mcap.writer import CompressionType, Writer
 
 from fusion.alerts import Alert
+from fusion.sensors.microphone_array.source import Block
 from fusion.site import Site
+from fusion.types import Scan
 from models.types import Frame
 from service import foxglove
 from service.bus import Subscription
@@ -32,8 +34,9 @@ from service.clock import Clock
 from service.flight_file import CHANNEL_COPY, channel_copy, mend, sealed
 from service.journal_about import ABOUT, About, about_record
 from service.journal_format import KINDS, PROFILE, encode, event_time_ns, topic_of
-from service.recording import GB, FlightFolder, FramePolicy, RecordingSettings
-from service.types import CameraUpdate, Envelope, Message, WorldUpdate, ZoneChange
+from service.recording import GB, FlightFolder, RecordingPolicy, RecordingSettings
+from service.sound_shelf import SoundShelf
+from service.types import CameraUpdate, Envelope, Message, SensorHealth, WorldUpdate, ZoneChange
 from simulation.truth import Truth
 from tracking.types import Status
 
@@ -74,6 +77,7 @@ class Tally:
     lost: int = 0  # messages that came while nothing could be written
     pictures: int = 0
     pictures_dropped: int = 0
+    sounds: int = 0  # blocks
 
 
 class FrameShelf:
@@ -83,7 +87,7 @@ class FrameShelf:
     `AFTER_S` behind the last of them.
     """
 
-    def __init__(self, policy: FramePolicy, most_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, policy: RecordingPolicy, most_bytes: int = SHELF_BYTES) -> None:
         self.dropped = 0
         self._policy = policy
         self._most_bytes = most_bytes
@@ -229,6 +233,7 @@ class Journal:
         *,
         site: Site | None = None,
         shelf: FrameShelf | None = None,
+        sounds: SoundShelf | None = None,
         open_file: Open = _open,
     ) -> None:
         self.settings = settings
@@ -241,6 +246,7 @@ class Journal:
         self._clock = clock
         self._site = site
         self._shelf = shelf or FrameShelf("none")
+        self._sounds = sounds or SoundShelf("none")
         self._open_file = open_file
         self._part: Part | None = None
         self._parts = about.part
@@ -399,8 +405,11 @@ class Journal:
     # ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _record(self, part: Part, envelope: Envelope) -> None:
-        """One message; before it its picture, behind it what viewers show."""
+        """One message; before it its picture or sound, behind it what viewers show."""
         message, now_ns = envelope.message, envelope.received_ns
+        if isinstance(message, Scan | SensorHealth):
+            for block in self._sounds.take(message.sensor_id):
+                self._record_sound(part, block, now_ns)
         pictured = isinstance(message, CameraUpdate) and self._record_picture(part, message, now_ns)
         time_ns = event_time_ns(message) or now_ns
         part.add(topic_of(message), KINDS[type(message)].name, now_ns, time_ns, encode(envelope), envelope.seq)
@@ -427,6 +436,10 @@ class Journal:
         part.add(image_topic(frame.sensor_id), foxglove.IMAGE, now_ns, frame.time_ns, data, frame.sequence)
         self.tally.pictures += 1
         return True
+
+    def _record_sound(self, part: Part, block: Block, now_ns: int) -> None:
+        part.add(sound_topic(block.sensor_id), foxglove.SOUND, now_ns, block.time_ns, foxglove.raw_audio(block))
+        self.tally.sounds += 1
 
     def _record_boxes(self, part: Part, update: CameraUpdate, pictured: bool, now_ns: int) -> None:
         """With each picture; without pictures now and then. Also the first time that there are none, so that a viewer
@@ -461,6 +474,10 @@ class Journal:
 
 def image_topic(sensor_id: str) -> str:
     return f"/camera/{sensor_id}/image"
+
+
+def sound_topic(sensor_id: str) -> str:
+    return f"/array/{sensor_id}/sound"
 
 
 class _FirstIds:

@@ -124,8 +124,14 @@ def about_run(
 
 
 def site_text(site: Site) -> str:
-    """The file without its sources, and with the lag that followed from them. Of a scenario the site alone."""
-    sensors = tuple(sensor.model_copy(update={"source": None, "capture": {}}) for sensor in site.file.sensors)
+    """The file without its sources, and with the lag that followed from them. Of a scenario the site alone. Of what a
+    sensor's capture says, only what its sound is heard with."""
+    sensors = tuple(
+        sensor.model_copy(
+            update={"source": None, "capture": {k: v for k, v in sensor.capture.items() if k == "temperature"}}
+        )
+        for sensor in site.file.sensors
+    )
     update = {"sensors": sensors, "fusion": FusionConfig(lag=lag_ns(site) / NS), "store": None, "recording": None}
     file = site.file.model_copy(update=update)
     return file.model_dump_json(exclude_defaults=True, include=set(SiteFile.model_fields))

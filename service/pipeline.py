@@ -52,6 +52,7 @@ from service.monitor import Monitor
 from service.recording import RecordingSettings
 from service.settings import Settings
 from service.sound_capture import SoundFeed, sound_feed
+from service.sound_shelf import SoundShelf
 from service.store import ALERTS, WORLD, Store, path_of
 from service.world import World, camera_measure, locates
 from service.zones import Zones
@@ -105,6 +106,7 @@ class Pipeline:
         self._way: Publisher = self.world.thinning if self.world is not None else self.bus
         self.cameras = [self._camera(config) for config in settings.cameras]
         self._recogniser = load_recogniser(device=settings.detector.device) if settings.arrays else None
+        self._sounds = SoundShelf(settings.recording.sound if settings.recording is not None else "none")
         self.arrays = [self._array(config) for config in settings.arrays]
         self._lines: tuple[Camera | Listener, ...] = (*self.cameras, *self.arrays)
         left_out = self.world.thinning.dropped if self.world is not None else None
@@ -164,7 +166,7 @@ class Pipeline:
         shelf = FrameShelf(recording.frames)
         self.live.watch(shelf.put)
         about = about_run(self.settings, self.site, self.detectors, self._first_ids, self.clock.now_ns())
-        return Journal(recording, about, self.clock, site=self.site, shelf=shelf)
+        return Journal(recording, about, self.clock, site=self.site, shelf=shelf, sounds=self._sounds)
 
     def _camera(self, config: CameraConfig) -> Camera:
         thresholds = self.detectors.thresholds(config.spectrum)
@@ -193,4 +195,5 @@ class Pipeline:
             hearings=self.hearings,
             bus=self._way,
             clock=self.clock,
+            sounds=self._sounds,
         )

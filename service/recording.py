@@ -23,7 +23,7 @@ DAY_S = 86_400
 GB = 10**9
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
-FramePolicy = Literal["all", "detections", "none"]
+RecordingPolicy = Literal["all", "detections", "none"]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
@@ -37,7 +37,8 @@ class RecordingSettings(BaseModel):
     Attributes:
         keep_days, max_gb: what is older, or beyond, is deleted, oldest first, never the file being written.
         frames: pictures: every one that was looked at, those around detections, or none.
-        quality: of their JPEG, 1..100.
+        sound: of arrays, all channels: all of it, that around what flies, or none.
+        quality: of the pictures' JPEG, 1..100.
         part_minutes, part_gb: a file that lasts longer or is larger is ended and another begun.
         reserve_gb: recording stops before the disk has less than this free.
     """
@@ -47,7 +48,8 @@ class RecordingSettings(BaseModel):
     folder: Path
     keep_days: Positive = 30.0
     max_gb: Positive = 100.0
-    frames: FramePolicy = "detections"
+    frames: RecordingPolicy = "detections"
+    sound: RecordingPolicy = "detections"
     quality: int = Field(default=90, ge=1, le=100)
     part_minutes: Positive = 60.0
     part_gb: Positive = 2.0

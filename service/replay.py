@@ -1,9 +1,13 @@
 """A recorded flight through the same pipeline again, from a stage of one's choice.
 
     raw            pictures ─▶ detector ─▶ tracker ─▶ measure ─▶ fusion     where the pictures were recorded
+                   sound ─▶ ear ─▶ bearings ────────────────────▶ fusion     where the sound was recorded
     detections                             tracker ─▶ measure ─▶ fusion
     measurements                                                 fusion
     tracks                                                                 what was said, again
+
+Sound is heard again as pictures are looked at again. Where it was kept around detections alone, an ear begins anew with
+each piece, and what it knew of its surroundings is gone.
 
 What lies before the stage comes from the file, what lies behind it is computed by the code that runs live
 (`TrackerStage`, `World`), in the order of the bus and by the times in the messages. So the result depends on the file
@@ -16,33 +20,43 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
 
 from fusion.alerts import Alert
-from fusion.site import Site
+from fusion.sensors.microphone_array.config import ArrayConfig
+from fusion.sensors.microphone_array.source import Block
+from fusion.site import Sensor, Site
 from fusion.types import Heartbeat, Scan
+from models.acoustic_infer import Recogniser, load_recogniser
 from models.types import Band, Detections, Frame
 from service import foxglove
 from service.bus import Bus, Full
 from service.camera_line import FrameDetector
 from service.clock import Clock
 from service.detection import OwnDetector, load
+from service.ear import STEP_S, Ear
 from service.flight_file import Flight, FlightError, Stored
-from service.journal import image_topic
+from service.hearing import heard_scan
+from service.journal import image_topic, sound_topic
 from service.journal_about import About, CameraAbout, recorded_site
 from service.journal_format import FormatError, canonical
 from service.settings import DetectorSettings
 from service.stage import TrackerStage
-from service.types import CameraUpdate, Envelope, Message, TracksEnded, WorldUpdate, ZoneChange
+from service.types import CameraUpdate, Envelope, Message, SensorHealth, TracksEnded, WorldUpdate, ZoneChange
 from service.world import World, camera_measure, locates
 from tracking.image_tracker import ImageTracker
 from tracking.settings import TrackerSettings
 
+ARRAY = "microphone_array"
+MOST_LOOKS = 600  # of an array that wait for their turn: a minute
+OVERDUE_S = 0.5
 OUTPUT_CAPACITY = 100_000  # of one step; a step gives a few
 MOST_PIXELS = 8192 * 8192
 SECOND_NS = 10**9
@@ -114,6 +128,51 @@ class _CameraLine:
         return Frame(self.sensor_id, recorded.time_ns, recorded.sequence, self.band, whole)
 
 
+class _ArrayLine:
+    """One array from its recorded sound on: scans of what is heard now in place of the recorded ones.
+
+    Args:
+        make_recogniser: called once there is sound.
+    """
+
+    def __init__(self, sensor: Sensor, make_recogniser: Callable[[], Recogniser]) -> None:
+        config = sensor.config
+        values = {**config.capture, "id": config.id, "microphones": config.microphones or ()}
+        self._config = ArrayConfig.model_validate(values)
+        self._pose, self._coverage = sensor.pose, sensor.coverage
+        self._make_recogniser = make_recogniser
+        self._ear: Ear | None = None
+        self._looks: deque[tuple[int, Scan | None]] = deque(maxlen=MOST_LOOKS)  # that wait for their turn
+        self._told_ns = 0  # up to there all was said, by us or by the recording
+
+    def hear(self, block: Block) -> None:
+        """What was kept from before a detection is no news: it makes the ear know its surroundings."""
+        if self._ear is None or self._ear.rate_hz != block.rate_hz:
+            self._ear = Ear(self._config, block.rate_hz, self._make_recogniser())
+        for heard in self._ear.step(block):
+            if self._pose is not None and heard.time_ns > self._told_ns:
+                scan = heard_scan(heard, self._config.speed_mps, self._pose, self._coverage, recognises=True)
+                self._looks.append((heard.time_ns, scan))
+
+    def instead(self, recorded: Scan) -> list[Scan]:
+        """All scans up to this one, and in its place what is heard now; itself where its sound was not recorded."""
+        near_ns = round(STEP_S / 2 * SECOND_NS)
+        looks = self._until(recorded.time_ns + near_ns)
+        heard = bool(looks) and looks[-1][0] >= recorded.time_ns - near_ns
+        return [scan for _, scan in looks if scan is not None] + ([] if heard else [recorded])
+
+    def overdue(self, now_ns: int) -> list[Scan]:
+        """Those of looks of which the recording said nothing."""
+        return [scan for _, scan in self._until(now_ns - round(OVERDUE_S * SECOND_NS)) if scan is not None]
+
+    def _until(self, time_ns: int) -> list[tuple[int, Scan | None]]:
+        looks = []
+        while self._looks and self._looks[0][0] <= time_ns:
+            looks.append(self._looks.popleft())
+        self._told_ns = max(self._told_ns, time_ns)
+        return looks
+
+
 class Replay:
     """A fold over what a flight holds; `step` gives what the pipeline publishes after it.
 
@@ -126,6 +185,7 @@ class Replay:
         self.stage = stage
         self.about = about
         self.pictures = 0  # that went through the detector
+        self.sound_s = 0.0  # that was heard, of all arrays
         self._without = frozenset(changes.without)
         self._changes = changes
         try:
@@ -134,6 +194,7 @@ class Replay:
             raise ReplayError(f"The flight cannot be replayed: {error}.") from None
         self._cameras = {name: _CameraLine(name, each, self.site, changes) for name, each in about.cameras.items()}
         self._detectors = self._load() if stage is Stage.RAW else {}
+        self._arrays = self._make_arrays() if stage is Stage.RAW else {}
         self._now_ns = 0
         self._bus = Bus(lambda: self._now_ns)
         self._said = self._bus.subscribe("replay", capacity=OUTPUT_CAPACITY, full=Full.REFUSE_NEWEST)
@@ -143,6 +204,7 @@ class Replay:
         """What one piece of the file leads to, in order."""
         if isinstance(read, Stored):
             self._keep_picture(read)
+            self._hear(read)
             return []
         message, self._now_ns = read.message, read.received_ns
         if getattr(message, "sensor_id", None) in self._without:
@@ -159,9 +221,20 @@ class Replay:
                 return [(subject, self._look(message))]
             case TracksEnded():
                 return self._end(subject, message)
+            case Scan() if message.sensor_id in self._arrays:
+                return self._bearings(self._arrays[message.sensor_id].instead(message))
             case Scan():
                 message = self._own_scan(message)
+            case SensorHealth() if message.sensor_id in self._arrays:
+                overdue = self._arrays[message.sensor_id].overdue(self._now_ns)
+                return [*self._bearings(overdue), (subject, message)]
         return [(subject, message), *self._fuse(message)]
+
+    def _bearings(self, scans: list[Scan]) -> list[Publication]:
+        said: list[Publication] = []
+        for scan in scans:
+            said += [(f"scan.{scan.sensor_id}", scan), *self._fuse(scan)]
+        return said
 
     def _look(self, recorded: CameraUpdate) -> CameraUpdate:
         line = self._cameras.get(recorded.sensor_id)
@@ -213,6 +286,24 @@ class Replay:
                     line.picture = (stored.publish_time_ns, foxglove.jpeg_of(bytes(stored.data)))
                 except ValueError:
                     line.picture = None
+
+    def _hear(self, stored: Stored) -> None:
+        if stored.line.schema != foxglove.SOUND:
+            return
+        for name, line in self._arrays.items():
+            if stored.line.topic == sound_topic(name):
+                try:
+                    block = foxglove.block_of(name, bytes(stored.data))
+                except ValueError:
+                    return
+                line.hear(block)
+                self.sound_s += block.samples.shape[1] / block.rate_hz
+
+    def _make_arrays(self) -> dict[str, _ArrayLine]:
+        recogniser = lru_cache(partial(load_recogniser, device=self._changes.detector.device))
+        sensors = self.site.sensors.items() if self.site is not None else ()
+        arrays = {name: each for name, each in sensors if each.config.kind == ARRAY and name not in self._without}
+        return {name: _ArrayLine(sensor, recogniser) for name, sensor in arrays.items()}
 
     def _load(self) -> dict[str, FrameDetector]:
         return {name: OwnDetector(load(line.band, self._changes.detector)) for name, line in self._cameras.items()}

@@ -36,6 +36,7 @@ class Result:
     digest: str
     outputs: int
     pictures: int
+    sound_s: float
     difference: str
     losses: tuple[Losses, ...]
     flight_s: float
@@ -49,6 +50,8 @@ class Result:
         said += [f"part of the recording is missing: {losses}" for losses in self.losses if losses]
         if self.pictures:
             said.append(f"{self.pictures} pictures went through the detector again")
+        if self.sound_s:
+            said.append(f"{self.sound_s:.1f} s of sound were heard again")
         said.append(f"not as recorded: {self.difference}" if self.difference else "the same as recorded, bit for bit")
         if self.difference and self.begins_within:
             said.append("the file begins within a run, so what lived before is not known: name the parts before it too")
@@ -83,6 +86,7 @@ def replay(
             digest=run.replayed.digest(),
             outputs=len(run.replayed),
             pictures=run.replay.pictures,
+            sound_s=run.replay.sound_s,
             difference=run.replayed.difference(run.recorded),
             losses=tuple(flight.losses for flight in flights),
             flight_s=(run.last_ns - run.first_ns) / NS,
