@@ -37,7 +37,7 @@ from service.detection import DetectorPool
 from service.journal import FrameShelf, Journal
 from service.journal_about import About, CameraAbout, site_text
 from service.live import LiveState
-from service.recording import FramePolicy, RecordingSettings
+from service.recording import RecordingPolicy, RecordingSettings
 from service.replay import Outcome
 from service.schemas import rfc3339
 from service.settings import DetectorSettings
@@ -94,7 +94,7 @@ def simulate(
     seconds: float,
     clock: Clock,
     *,
-    frames: FramePolicy = "none",
+    frames: RecordingPolicy = "none",
     detector: DetectorSettings | None = None,
     progress: Progress | None = None,
 ) -> Simulated:
@@ -151,7 +151,9 @@ class Agenda:
 class Simulation:
     """One scenario on a bus of its own, written to a flight in `folder`. A context: it has threads to end."""
 
-    def __init__(self, scenario: ScenarioFile, folder: Path, frames: FramePolicy, detector: DetectorSettings) -> None:
+    def __init__(
+        self, scenario: ScenarioFile, folder: Path, frames: RecordingPolicy, detector: DetectorSettings
+    ) -> None:
         self.outcome = Outcome()
         self.messages = 0
         self._truth = SimulatedSite(scenario, EPOCH_NS)
@@ -268,7 +270,7 @@ class Simulation:
         )
         return _Eye(line, looks(self._truth, sensor_id, self._detectors.get(band)))
 
-    def _begin_journal(self, folder: Path, frames: FramePolicy, shelf: FrameShelf) -> Journal:
+    def _begin_journal(self, folder: Path, frames: RecordingPolicy, shelf: FrameShelf) -> Journal:
         settings = RecordingSettings(
             folder=folder, frames=frames, part_minutes=UNBOUNDED, part_gb=UNBOUNDED, max_gb=UNBOUNDED
         )
