@@ -21,7 +21,7 @@ from rich.progress import track
 
 from models.audit import Audit, load_audit
 from models.halmstad import Clip, decode, load_clips
-from models.infer import Detector, load_detector
+from models.infer import Detector, Precision, load_detector
 from models.matching import RULES, ClipResult, Look, Rule, by_centre, by_iou, looks, match, paired
 from models.types import CLASSES, Band, Frame
 
@@ -209,7 +209,7 @@ def _false_alarms(at_work: list[Look]) -> dict[str, float]:
 
 def evaluate(
     data: Path, split: str, bands: Iterable[Band] = ("infrared", "visible"), device: str = "auto",
-    weights: Path | None = None, threads: int = 2,
+    weights: Path | None = None, threads: int = 2, precision: Precision = "auto",
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Figures per band with the thresholds kept with the weights.
 
@@ -220,7 +220,7 @@ def evaluate(
     audit = load_audit()
     for band in bands:
         clips = load_clips(data, band, split)
-        detector = load_detector(band, device=device, weights=weights, threads=threads)
+        detector = load_detector(band, device=device, weights=weights, threads=threads, precision=precision)
         results = run_clips(detector, clips)
         report[band] = {
             "weights": detector.name, "sha256": detector.sha256, "backend": detector.backend, "split": split,

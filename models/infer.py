@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +24,10 @@ from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, Detec
 from models.evidence import Memory
 from models.fuse import FromBytes
 from models.planes import luma, spatial_planes
+from models.quantise import rounded
 from models.types import Band, Detections, Frame
+
+Precision = Literal["auto", "single"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 #: The luma kept for the time planes is at least this fine in time, whatever the frame rate.
@@ -62,17 +66,23 @@ class TorchBackend:
 
 
 class OpenVinoBackend:
-    """The same network compiled by OpenVINO for this CPU: single precision, a fixed number of threads, one stream."""
+    """The same network compiled by OpenVINO for this CPU: a fixed number of threads, one stream.
 
-    name = "openvino-cpu"
+    Args:
+        largest_inputs: then the inner convolutions are computed with eight bits (see `models.quantise`).
+    """
 
-    def __init__(self, network: DetectorNetwork, threads: int) -> None:
+    def __init__(self, network: DetectorNetwork, threads: int, largest_inputs: dict[str, float] | None = None) -> None:
         import openvino
 
         looks = network.architecture
         self.history = looks.history
         example = [torch.zeros(1, n, 64, 64, dtype=torch.uint8) for n in (SPATIAL[looks.band], len(looks.history))]
-        self._model = openvino.convert_model(FromBytes(network).eval(), example_input=tuple(example))
+        model = FromBytes(network).eval()
+        if largest_inputs is not None:
+            model = rounded(model, largest_inputs)
+        self.name = "openvino-cpu" if largest_inputs is None else "openvino-cpu-int8"
+        self._model = openvino.convert_model(model, example_input=tuple(example))
         self._core = openvino.Core()
         self._settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self._shape: tuple[int, ...] = ()
@@ -134,7 +144,7 @@ class Detector:
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One `Detections` per frame, in the same order; frames of one size go through the network together."""
-        prepared = [self._prepare(frame) for frame in frames]
+        prepared = [self.prepare(frame) for frame in frames]
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for shape in dict.fromkeys(spatial.shape for spatial, _ in prepared):
             chosen = [i for i, (spatial, _) in enumerate(prepared) if spatial.shape == shape]
@@ -148,8 +158,12 @@ class Detector:
         self._history.pop(sensor_id, None)
         self._memory.pop(sensor_id, None)
 
-    def _prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w]."""
+    def prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees of a frame, which then belongs to its camera's past.
+
+        Returns:
+            Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w].
+        """
         spatial = _pad(spatial_planes(frame.pixels, self.band))
         history = self._history.setdefault(frame.sensor_id, _History())
         now = luma(spatial)
@@ -181,7 +195,13 @@ def _pad(planes: np.ndarray) -> np.ndarray:
 
 
 def load_detector(
-    band: Band, *, weights: Path | None = None, device: str = "auto", threads: int = 1, backend: str = "auto"
+    band: Band,
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    backend: str = "auto",
+    precision: Precision = "auto",
 ) -> Detector:
     """The trained detector for one band.
 
@@ -190,6 +210,8 @@ def load_detector(
         device: auto (CUDA where there is one), cpu or cuda.
         threads: of the network on the CPU.
         backend: auto (OpenVINO on the CPU where it is installed, else torch), torch or openvino.
+        precision: auto (eight bits with OpenVINO, where the weights' card tells how and the processor has the
+            instructions for it), or single.
 
     Raises:
         WeightsError: missing, changed or foreign weights, or a device or backend that is not here.
@@ -203,7 +225,10 @@ def load_detector(
     if device != "cpu" and torch.cuda.is_available():
         return Detector(TorchBackend(network, torch.device("cuda"), threads), card, band)
     if backend == "openvino" or (backend == "auto" and _has_openvino()):
-        return Detector(OpenVinoBackend(network, threads), card, band)
+        eight_bits = precision == "auto" and _adds_bytes_exactly()
+        return Detector(
+            OpenVinoBackend(network, threads, card.get("largest_inputs") if eight_bits else None), card, band
+        )
     return Detector(TorchBackend(network, torch.device("cpu"), threads), card, band)
 
 
@@ -211,6 +236,14 @@ def _has_openvino() -> bool:
     from importlib.util import find_spec
 
     return find_spec("openvino") is not None
+
+
+def _adds_bytes_exactly() -> bool:
+    """Whether this processor has VNNI. Without, sums of eight-bit products are cut at 16 bits, or are no quicker."""
+    try:
+        return re.search(r"^flags.*\bavx(512)?_vnni\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE) is not None
+    except OSError:  # not Linux
+        return False
 
 
 def load_network(path: Path) -> tuple[dict, DetectorNetwork]:

@@ -32,6 +32,7 @@ from models.detector import Architecture, DetectorNetwork
 from models.evaluate import set_thresholds
 from models.halmstad import load_clips
 from models.infer import WeightsError
+from models.input_ranges import set_largest_inputs
 from models.losses import Targets, detection_loss
 from models.sampling import FrameCache, Sample, Sampler
 from models.types import Band
@@ -105,6 +106,7 @@ def train(
         run.save()
     write_weights(run, recipe_name, work / recipe_name)  # for recipes that begin with it
     path = write_weights(run, recipe_name)
+    set_largest_inputs(path, data)
     set_thresholds(path, data, where.type, torch.get_num_threads())
     return path
 

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -533,6 +533,21 @@ def train_detector(
     print(f"weights written to {run(recipe, data, work, device.value)}")
 
 
+@train_app.command("eight-bits")
+def train_eight_bits(
+    data: Data,
+    weights: Annotated[Path, typer.Argument(help="Weights of a detector (.safetensors).", dir_okay=False)],
+) -> None:
+    """Measure for weights of a detector what eight-bit arithmetic has to know; training does it at its end by itself.
+
+    Example: deeplomatics train eight-bits models/weights/infrared.safetensors --data recordings
+    """
+    from models.input_ranges import set_largest_inputs
+
+    set_largest_inputs(weights, data)
+    print(f"written to {weights.with_suffix('.json')}")
+
+
 @train_app.command("acoustic")
 def train_acoustic(
     data: Data,
@@ -570,6 +585,7 @@ def evaluate_detector(
     weights: Annotated[Path | None, typer.Option("--weights", help="Other weights than the shipped ones.")] = None,
     sensor: Annotated[list[Band], typer.Option("--sensor", help="One band only.")] = [],  # noqa: B006
     device: DeviceOption = Device.AUTO,
+    single: Annotated[bool, typer.Option("--single", help="Single precision, also where eight bits would do.")] = False,
 ) -> None:
     """Precision, recall, F1 and average precision of the detector, per class and band.
 
@@ -578,7 +594,8 @@ def evaluate_detector(
     from models.evaluate import evaluate
 
     bands: list[model_types.Band] = [band.value for band in sensor or Band]
-    _report(evaluate(data, split, bands, device.value, weights, os.cpu_count() or 1), json_file)
+    precision: Literal["auto", "single"] = "single" if single else "auto"
+    _report(evaluate(data, split, bands, device.value, weights, os.cpu_count() or 1, precision), json_file)
 
 
 @evaluate_app.command("tracker")

@@ -92,7 +92,9 @@ def load(band: Band, settings: DetectorSettings) -> BatchDetector:
     from models.infer import load_detector
 
     weights = settings.weights.get(band)
-    return load_detector(band, weights=weights, device=settings.device, threads=settings.threads)
+    return load_detector(
+        band, weights=weights, device=settings.device, threads=settings.threads, precision=settings.precision
+    )
 
 
 class DetectorPool:
