@@ -1,55 +1,32 @@
-"""Zones and alerts as rows of the store. `service.store` owns the file, the writer's thread and the bounds."""
+"""Zones, alerts and what people say of them and of tracks, as rows of the store."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Update, and_, update
+
 from fusion.alerts import Alert, AlertKind
 from fusion.site import Zone
-from service.types import Acknowledgement, ZoneChange
+from service import tables
+from service.database import Row, put_all
+from service.types import Acknowledgement, Mark, Verdict, ZoneChange
 
-SCHEMA = """
-CREATE TABLE zones (
-    id TEXT PRIMARY KEY,
-    definition TEXT                          -- JSON; NULL: removed by somebody
-);
-CREATE TABLE zone_seeds (
-    id TEXT PRIMARY KEY,
-    definition TEXT NOT NULL                 -- what the site file said when it was last taken over
-);
-CREATE TABLE alerts (
-    number INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    track TEXT NOT NULL,
-    zone TEXT,
-    started_ns INTEGER NOT NULL,
-    time_ns INTEGER NOT NULL,
-    active INTEGER NOT NULL,
-    critical INTEGER NOT NULL,
-    probability REAL NOT NULL,
-    time_to_entry REAL,
-    text TEXT NOT NULL,
-    acknowledged_ns INTEGER,
-    acknowledged_by TEXT,
-    note TEXT
-);
-"""
 
-UPSERT_ALERT = """
-INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
-ON CONFLICT (number) DO UPDATE SET
-    time_ns = excluded.time_ns, active = excluded.active, probability = excluded.probability,
-    time_to_entry = excluded.time_to_entry, text = excluded.text
-"""
-ACKNOWLEDGE = """
-UPDATE alerts SET acknowledged_ns = ?, acknowledged_by = ?, note = ? WHERE number = ? AND acknowledged_ns IS NULL
-"""
-PUT_ZONE = "INSERT INTO zones VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition"
-PUT_SEED = "INSERT INTO zone_seeds VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition"
-ALERTS = "SELECT * FROM alerts"
+def _renewed(new: Any) -> Mapping[str, Any]:
+    return {name: new[name] for name in ("time_ns", "active", "probability", "time_to_entry", "text")}
 
-Row = tuple[Any, ...]
+
+def _redefined(new: Any) -> Mapping[str, Any]:
+    return {"definition": new.definition}
+
+
+PUT_ALERT = put_all(tables.alerts, "acknowledged_ns", "acknowledged_by", "note", renew=_renewed)
+PUT_MARK = put_all(tables.marks)
+PUT_ZONE = put_all(tables.zones, renew=_redefined)
+PUT_SEED = put_all(tables.zone_seeds, renew=_redefined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +50,23 @@ def alert_row(alert: Alert) -> Row:
         alert.zone_id,
         alert.started_ns,
         alert.time_ns,
-        int(alert.active),
-        int(alert.critical),
+        alert.active,
+        alert.critical,
         alert.probability,
         alert.time_to_entry_s,
         alert.text,
     )
 
 
-def acknowledgement_row(said: Acknowledgement) -> Row:
-    return (said.time_ns, said.who, said.note, said.alert)
+def acknowledge(said: Acknowledgement) -> Update:
+    """The first one counts."""
+    alerts = tables.alerts
+    fresh = and_(alerts.c.number == said.alert, alerts.c.acknowledged_ns.is_(None))
+    return update(alerts).where(fresh).values(acknowledged_ns=said.time_ns, acknowledged_by=said.who, note=said.note)
+
+
+def mark_row(mark: Mark) -> Row:
+    return (mark.number, mark.time_ns, mark.track_id, mark.alert, mark.verdict.value, mark.who, mark.note)
 
 
 def zone_row(change: ZoneChange) -> Row:
@@ -91,10 +75,15 @@ def zone_row(change: ZoneChange) -> Row:
 
 def read_alert(row: Row) -> StoredAlert:
     number, kind, track, zone, started_ns, time_ns, active, critical, *told, noted_ns, who, note = row
-    alert = Alert(number, AlertKind(kind), track, zone, started_ns, time_ns, bool(active), bool(critical), *told)
+    alert = Alert(number, AlertKind(kind), track, zone, started_ns, time_ns, active, critical, *told)
     said = None if noted_ns is None else Acknowledgement(number, noted_ns, who, note)
     return StoredAlert(alert, said)
 
 
 def read_zone(row: Row) -> tuple[str, Zone]:
     return row[0], Zone.model_validate_json(row[1])
+
+
+def read_mark(row: Row) -> Mark:
+    number, time_ns, track, alert, verdict, who, note = row
+    return Mark(number, time_ns, track, Verdict(verdict), who, note, alert)

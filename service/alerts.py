@@ -15,9 +15,10 @@ from service import problems, schemas
 from service.alert_rows import StoredAlert
 from service.bus import Bus
 from service.clock import Clock
+from service.history import Filter
 from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text
 from service.schemas import alert_json, to_ns
-from service.store import Filter, Store
+from service.store import Store
 from service.types import Acknowledgement
 
 JSON = "application/json"

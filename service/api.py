@@ -33,6 +33,7 @@ from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
 from service.hearing import Hearings
+from service.history import Filter
 from service.hub import TOPICS, Hub, HubSettings, Topic
 from service.journal import Journal
 from service.live import LiveState
@@ -43,7 +44,7 @@ from service.rest import LiveTracksRoute, Rest, no_sensor
 from service.settings import Settings
 from service.sockets import FramesProtocol, until_gone
 from service.sound_api import Sounds
-from service.store import Filter, Store
+from service.store import Store
 from service.types import SensorState
 from service.video import Video, VideoSettings, Window
 from service.world import World, lag_ns

@@ -98,7 +98,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.replay", "ReplayError"),
         ("service.server", "PortError"),
         ("service.simulate", "SimulateError"),
-        ("service.store", "StoreError"),
+        ("service.database", "StoreError"),
         ("tracking.evaluate", "JudgeMissing"),
     )
     return (OSError, *(getattr(sys.modules[module], name) for module, name in names if module in sys.modules))

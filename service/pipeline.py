@@ -17,7 +17,7 @@
       │      one order: seq 1, 2, 3…
       ├──▶ World           scans and heartbeats to tracks of the site and  service.world, service.stage,
       │                    alerts, which go back on the bus                fusion.sequencer, .engine, .alerts
-      ├──▶ Store           SQLite, one writer                              service.store ──▶ history
+      ├──▶ Store           SQL, one writer                                 service.store ──▶ history
       ├──▶ Journal         MCAP, if the site records                       service.journal ──▶ flights
       └──▶ Hub             WebSockets                                      service.hub
 
@@ -53,7 +53,7 @@ from service.recording import RecordingSettings
 from service.settings import Settings
 from service.sound_capture import SoundFeed, sound_feed
 from service.sound_shelf import SoundShelf
-from service.store import ALERTS, WORLD, Store, path_of
+from service.store import ALERTS, WORLD, Store
 from service.world import World, camera_measure, locates
 from service.zones import Zones
 from tracking.image_tracker import ImageTracker
@@ -98,7 +98,7 @@ class Pipeline:
         self.bus = Bus(self.clock.now_ns)
         self.live = LiveState(settings.sensor_ids)
         self.hearings = Hearings()
-        self.store = Store(path_of(settings.store_url), min_score=settings.store_min_score)
+        self.store = Store(settings.store_url, min_score=settings.store_min_score)
         self.zones = Zones(self.store, self.bus, site)
         self._first_ids: dict[str, int] = {}
         self.detectors = DetectorPool(settings.detector, [camera.spectrum for camera in settings.cameras])

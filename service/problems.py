@@ -16,8 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service.database import QueryTooLarge, StoreError
 from service.schemas import Problem
-from service.store import QueryTooLarge, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 TOO_LARGE = "The request is larger than 1 MiB. Send it in smaller parts."

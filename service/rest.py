@@ -24,14 +24,16 @@ from starlette.types import Scope
 from fusion.sensors.camera.config import CameraConfig
 from service import schemas
 from service.board import Board, LiveTrack, tracks_page
+from service.camera_rows import StoredDetection, StoredTrack
 from service.geojson import MEDIA_TYPE as GEOJSON
 from service.geojson import feature, feature_collection
+from service.history import Filter
 from service.live import Latest, LiveState
 from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
 from service.problems import documented
 from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
 from service.sound_api import Sounds
-from service.store import Filter, Store, StoredDetection, StoredTrack
+from service.store import Store
 from service.types import SensorHealth
 from service.video import Picture, Video
 from service.world import World

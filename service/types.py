@@ -168,10 +168,40 @@ class Acknowledgement:
     note: str
 
 
+class Verdict(StrEnum):
+    """What a person says a track was; `not_drone`: whatever it was; `unclear` takes an earlier word back."""
+
+    DRONE = "drone"
+    BIRD = "bird"
+    AIRPLANE = "airplane"
+    HELICOPTER = "helicopter"
+    NOT_DRONE = "not_drone"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a person says of a track; the newest of a track counts.
+
+    Attributes:
+        number: counts up, never used again.
+        track_id: as people know it.
+        alert: the number of the alert that it was said of, if of one.
+    """
+
+    number: int
+    time_ns: int
+    track_id: str
+    verdict: Verdict
+    who: str
+    note: str = ""
+    alert: int | None = None
+
+
 #: Everything the bus carries. Updates and endings under `camera.<id>`, health under `sensor.<id>`. All that the fusion
 #: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`; what it makes
-#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`. The truth of a
-#: simulation under `truth` and `truth.<camera>`.
+#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`, of a track
+#: under `mark.<number>`. The truth of a simulation under `truth` and `truth.<camera>`.
 Message = (
     CameraUpdate
     | TracksEnded
@@ -184,6 +214,7 @@ Message = (
     | Acknowledgement
     | Truth
     | PictureTruth
+    | Mark
 )
 
 
@@ -205,3 +236,8 @@ def public_alert_id(number: int) -> str:
 def public_track_id(sensor_id: str, track_id: int) -> str:
     """`<sensor_id>-<n>`, the id by which people and programs know an image track."""
     return f"{sensor_id}-{track_id}"
+
+
+def public_mark_id(number: int) -> str:
+    """`M<n>`, the id by which people and programs know a mark."""
+    return f"M{number}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from postgres_server import PostgresServer, binaries
 
 if TYPE_CHECKING:
     from console_site import Open
@@ -87,6 +88,18 @@ def rtsp_python() -> str:
     done = subprocess.run([SYSTEM_PYTHON, "-c", probe], capture_output=True, timeout=60, check=False)
     require(done.returncode == 0, sentence)
     return SYSTEM_PYTHON
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL of the tests' own."""
+    folder = binaries()
+    require(folder is not None, "no PostgreSQL found: install the package `postgresql` to run the store's tests on it")
+    assert folder is not None
+    server = PostgresServer(folder)
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

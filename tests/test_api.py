@@ -186,10 +186,11 @@ def test_a_fault_a_broken_store_and_a_large_body_are_problems_too(site: LiveSite
             large = client.post("/fault", content=body)
             assert (large.status_code, large.headers["content-type"]) == (413, "application/problem+json")
         site.store.flush()
-        site.store.path.rename(site.store.path.with_suffix(".away"))
+        path = Path(site.store.database.title)
+        path.rename(path.with_suffix(".away"))
         unreadable = client.get("/api/v1/detections")
         assert (unreadable.status_code, "store" in unreadable.json()["detail"]) == (503, True)
-        site.store.path.with_suffix(".away").rename(site.store.path)
+        path.with_suffix(".away").rename(path)
 
 
 def test_a_place_on_earth_becomes_geojson_and_no_place_does_not(site: LiveSite, client: TestClient) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from bright_spot import write_video
 
-from service.store import Filter, Store
+from service.history import Filter
+from service.store import Store
 
 WAIT_S = 100
 

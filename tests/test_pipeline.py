@@ -12,9 +12,9 @@ from bright_spot import BrightSpot, write_video
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
 from service import detection
+from service.history import Filter
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.store import Filter
 from service.types import SensorState
 
 WAIT_S = 30.0

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from camera_updates import detections, frame_time, image_track, update
+from postgres_server import PostgresServer
+from sqlalchemy import Connection, event, select, text
 
+from service import tables
 from service.bus import Bus, Full
-from service.store import ID_BLOCK, Filter, QueryTooLarge, Store, StoreError, path_of
+from service.database import Fault, QueryTooLarge, StoreError
+from service.history import Filter
+from service.store import ID_BLOCK, Store, open_database
 from service.types import TracksEnded
 from tracking.types import Status
 
@@ -24,11 +34,12 @@ from tracking.types import Status
 class Recorder:
     """A store with a bus before it."""
 
-    def __init__(self, path: Path, **settings: float) -> None:
-        self.store = Store(path, **settings)  # type: ignore[arg-type]
+    def __init__(self, where: str | Path, **settings: float) -> None:
+        self.store = Store(where, **settings)  # type: ignore[arg-type]
         self.bus = Bus(lambda: 0)
         self.subscription = self.bus.subscribe("store", capacity=10_000, full=Full.REFUSE_NEWEST)
         self.store.follow(self.subscription)
+        OPEN.append(self)
 
     def publish(self, *messages: object) -> None:
         for message in messages:
@@ -36,8 +47,20 @@ class Recorder:
         assert self.store.flush()
 
     def close(self) -> None:
+        OPEN.remove(self)
         self.bus.close()
         self.store.close()
+
+
+OPEN: list[Recorder] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_also_after_a_failure() -> Iterator[None]:
+    """A store that nobody closes keeps its thread, and the tests would not end."""
+    yield
+    for recorder in OPEN:
+        recorder.close()
 
 
 @pytest.fixture
@@ -45,11 +68,30 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "new folder" / "store.sqlite3"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, path: Path) -> str:
+    """The address of an empty store of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture
-def recorder(path: Path) -> Iterator[Recorder]:
-    recorder = Recorder(path)
-    yield recorder
-    recorder.close()
+def recorder(where: str) -> Recorder:
+    return Recorder(where)
+
+
+def reopened(where: str) -> Recorder:
+    """After a kill: PostgreSQL takes a moment to notice that its client is gone."""
+    for _ in range(100):
+        try:
+            return Recorder(where)
+        except StoreError as error:
+            held = "another service uses it" in str(error)
+        assert held
+        time.sleep(0.05)
+    raise AssertionError("the killed service still holds the store")
 
 
 def all_pages(ask: Callable[[Filter], list[object]], narrow: Filter) -> list[object]:
@@ -60,8 +102,8 @@ def all_pages(ask: Callable[[Filter], list[object]], narrow: Filter) -> list[obj
     return rows
 
 
-def test_faint_detections_are_not_kept(path: Path) -> None:
-    recorder = Recorder(path, min_score=0.25)
+def test_faint_detections_are_not_kept(where: str) -> None:
+    recorder = Recorder(where, min_score=0.25)
     recorder.publish(update("cam", 0, found=[("drone", 0.9), ("bird", 0.25), ("bird", 0.2)]))
     assert [round(each.score, 2) for each in recorder.store.detections(Filter())] == [0.25, 0.9]
     recorder.close()
@@ -116,44 +158,44 @@ def test_a_number_that_is_none_costs_its_own_row_only(recorder: Recorder) -> Non
     assert recorder.store.state.state == "ok"
 
 
-def test_no_number_is_used_twice_whether_closed_or_killed(path: Path) -> None:
-    first = Recorder(path)
+def test_no_number_is_used_twice_whether_closed_or_killed(where: str) -> None:
+    first = Recorder(where)
     assert first.store.first_id("cam") == 1
     first.publish(update("cam", 0, [image_track(41)]))
     first.close()
     script = (
-        "import os, signal, sys; from pathlib import Path; from service.store import Store;"
-        "print(Store(Path(sys.argv[1])).first_id('cam'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys; from service.store import Store;"
+        "print(Store(sys.argv[1]).first_id('cam'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    killed = subprocess.run([sys.executable, "-c", script, where], capture_output=True, text=True, check=False)
     assert (killed.returncode, killed.stdout.strip()) == (-signal.SIGKILL, "42")
-    again = Recorder(path)
+    again = reopened(where)
     after_kill = again.store.first_id("cam")
     assert after_kill == 42 + ID_BLOCK
     again.publish(update("cam", 1, [image_track(after_kill + 10 * ID_BLOCK)]))  # far beyond what was reserved
-    row = sqlite3.connect(path).execute("SELECT reserved FROM sensors").fetchone()
-    assert row[0] > after_kill + 10 * ID_BLOCK
+    ((reserved,),) = again.store.database.read(select(tables.sensors.c.reserved))
+    assert reserved > after_kill + 10 * ID_BLOCK
     again.close()
 
 
-def test_what_a_killed_service_left_open_is_not_shown_as_living(path: Path) -> None:
+def test_what_a_killed_service_left_open_is_not_shown_as_living(where: str) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from test_store import Recorder;"
+        "import os, signal, sys; from test_store import Recorder;"
         "from camera_updates import image_track, update;"
-        "Recorder(Path(sys.argv[1])).publish(update('cam', 0, [image_track(1)]));"
+        "Recorder(sys.argv[1]).publish(update('cam', 0, [image_track(1)]));"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     here = Path(__file__).resolve().parent
     environment = os.environ | {"PYTHONPATH": f"{here.parent}:{here}"}
-    killed = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=False)
+    killed = subprocess.run([sys.executable, "-c", script, where], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    store = Store(path)
-    assert [stored.track.status for stored in store.tracks(Filter())] == [Status.DELETED]
-    store.close()
+    again = reopened(where)
+    assert [stored.track.status for stored in again.store.tracks(Filter())] == [Status.DELETED]
+    again.close()
 
 
-def test_the_oldest_go_when_it_grows_beyond_its_bound(path: Path) -> None:
-    recorder = Recorder(path, max_bytes=1 << 20)
+def test_the_oldest_go_when_it_grows_beyond_its_bound(where: str) -> None:
+    recorder = Recorder(where, max_bytes=1 << 20)
     found = [("drone", 0.9)] * 50
     for sequence in range(0, 400, 20):
         recorder.publish(
@@ -183,15 +225,16 @@ def test_a_store_that_cannot_be_opened_is_one_sentence(path: Path, make: Callabl
     assert "\n" not in str(refused.value)
 
 
-def test_a_full_disk_is_waited_for(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(path)
     store = recorder.store
 
-    def prune_on_a_full_disk(db: sqlite3.Connection) -> None:
-        db.execute("PRAGMA max_page_count = 1")  # not below what there is: the next page does not fit
+    def prune_on_a_full_disk(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # not below what there is: the next page does not fit
         try:
-            db.execute("CREATE TABLE filler AS SELECT zeroblob(1000000)")
+            connection.exec_driver_sql("CREATE TABLE filler AS SELECT zeroblob(1000000)")
         finally:
-            db.execute("PRAGMA max_page_count = 1000000")
+            connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
 
     monkeypatch.setattr(store, "_prune", prune_on_a_full_disk)
     recorder.bus.publish("camera.cam", update("cam", 0, [image_track(1)]))
@@ -202,14 +245,136 @@ def test_a_full_disk_is_waited_for(recorder: Recorder, monkeypatch: pytest.Monke
     assert store.flush(5.0)
     assert store.state.state == "ok"
     assert len(store.tracks(Filter())) == 1
+    recorder.close()
 
 
 def test_a_question_without_end_is_refused(recorder: Recorder) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(QueryTooLarge):
-        recorder.store._read("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", ())
+        recorder.store.database.read(text(endless))
 
 
-def test_only_sqlite_addresses_are_known() -> None:
-    assert path_of("sqlite:////data/store.sqlite3") == Path("/data/store.sqlite3")
-    with pytest.raises(StoreError, match="sqlite:///"):
-        path_of("postgresql://user:secret@host/name")
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("mysql://user:secret@host/name", "write sqlite:///PATH or postgresql://"),
+        ("no address, secret", "write sqlite:///PATH"),
+        ("sqlite://", "write sqlite:///PATH"),
+        ("postgresql://user:secret@host", "write sqlite:///PATH"),
+        ("postgresql://user:${NO_SUCH_SECRET}@host/name", "NO_SUCH_SECRET is not set"),
+        ("postgresql://user:secret@host/name?sslmode=maybe", "disable, require or verify-full"),
+        ("postgresql://user:secret@host/name?colour=red", "unknown option 'colour'"),
+        ("postgresql://user:secret@127.0.0.1:1/name", "Start its server"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_sentence_without_its_secret(address: str, says: str) -> None:
+    with pytest.raises(StoreError, match=says) as refused:
+        Store(address)
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "s3cr@t/")
+    database = open_database("postgresql://watch:${DATABASE_PASSWORD}@host/name")
+    assert database.writing.url.password == "s3cr@t/"
+    assert "s3cr" not in database.title
+
+
+# ── Tables of other versions ────────────────────────────────────────────────────────────────────────────────────────
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_store_of_an_older_program_is_brought_up_to_date(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript((GOLDEN / "store_1.sql").read_text())
+        db.execute("INSERT INTO sensors VALUES (1, 'old', 7)")
+        if version == 3:
+            db.executescript((GOLDEN / "store_3.sql").read_text())
+            claim = {"identity": "cooperative", "claimed_id": "HB-1", "claim_only": False}
+            said = json.dumps(claim | {"identity_score": 0.9, "evidence": []})
+            db.execute("INSERT INTO world_tracks VALUES (4, 'T4', 1, 3, 'confirmed', 'drone', '[\"cam\"]', ?)", (said,))
+            points = [(time_ns, 47.0 + time_ns / 10, 8.5, bytes(152)) for time_ns in (1, 2, 3)]
+            db.executemany("INSERT INTO world_points VALUES (4, ?, 'confirmed', ?, ?, 400.0, ?)", points)
+        db.execute(f"PRAGMA user_version = {version}")
+    store = Store(path)
+    assert store.first_id("old") == 8
+    assert store.alerts(Filter()) == []
+    if version == 3:
+        (track,) = store.world_tracks(Filter(identities=("cooperative",), bbox=(8.0, 47.15, 9.0, 47.25)))
+        assert (track.shown.track.track_id, track.shown.track.status) == ("T4", Status.DELETED)
+        assert store.world_tracks(Filter(bbox=(8.0, 47.35, 9.0, 47.5))) == []
+    store.close()
+    Store(path).close()  # what is up to date stays as it is
+
+
+def test_tables_of_a_newer_program_are_refused(where: str) -> None:
+    recorder = Recorder(where)
+    with recorder.store.database.writing.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    recorder.close()
+    with pytest.raises(StoreError, match=r"version 9999, this program knows up to \d+: update the program"):
+        Store(where)
+
+
+def test_the_steps_lead_to_the_tables_that_the_program_writes(recorder: Recorder) -> None:
+    with recorder.store.database.writing.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+# ── A server that goes away ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_service_alone_writes_in_a_database(postgres: PostgresServer) -> None:
+    where = postgres.new_database()
+    recorder = Recorder(where)
+    with pytest.raises(StoreError, match="another service uses it"):
+        Store(where)
+    recorder.close()
+    Store(where).close()
+
+
+def test_a_server_that_crashes_loses_nothing_and_doubles_nothing(postgres: PostgresServer) -> None:
+    recorder = Recorder(postgres.new_database())
+    recorder.publish(update("cam", 0, [image_track(1)], found=[("drone", 0.9)]))
+    for crash in range(3):
+        first = 1 + 20 * crash
+        for n in range(first, first + 10):
+            recorder.bus.publish("camera.cam", update("cam", n, [image_track(1, age=n)], found=[("drone", 0.9)]))
+        postgres.stop("immediate")
+        for n in range(first + 10, first + 20):
+            recorder.bus.publish("camera.cam", update("cam", n, [image_track(1, age=n)], found=[("drone", 0.9)]))
+        assert recorder.store.flush(1.5) is False
+        assert recorder.store.state.state == "degraded"
+        postgres.start()
+        assert recorder.store.flush(20.0)
+        assert recorder.store.state.state == "ok"
+    found = all_pages(recorder.store.detections, Filter())  # type: ignore[arg-type]
+    assert [each.sequence for each in found] == list(range(60, -1, -1))  # type: ignore[attr-defined]
+    assert len(recorder.store.history("cam", 1, Filter())) == 61
+    recorder.close()
+
+
+def test_a_commit_whose_answer_was_lost_is_not_written_twice(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(where)
+    recorder.publish(update("cam", 0))
+    monkeypatch.setattr("service.store.RETRY_S", 0.01)
+    monkeypatch.setattr(recorder.store.database, "fault", lambda _: Fault.LOST)
+    engine, lost = recorder.store.database.writing, list[str]()
+
+    @event.listens_for(engine, "commit")
+    def commit_and_lose_the_answer(connection: Connection) -> None:
+        if not lost:
+            lost.append("once")
+            connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+            raise OSError("the answer is lost")
+
+    recorder.publish(update("cam", 1, found=[("drone", 0.9)]))
+    assert lost
+    assert [each.sequence for each in recorder.store.detections(Filter())] == [1]
+    event.remove(engine, "commit", commit_and_lose_the_answer)
+    recorder.close()

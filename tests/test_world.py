@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from fusion.sensors.camera.measure import measure
 from fusion.site import Site, parse_site
 from fusion.types import NS, Heartbeat, Measurement, Scan, SensorPose, Space
 from models.types import Detections
-from service import store
 from service.api import create_app
 from service.bus import Bus
 from service.clock import SystemClock
@@ -223,15 +221,6 @@ def test_any_body_is_counted(body: bytes) -> None:
     assert (answer.taken, answer.duplicates) == (0, 0)
     assert len(answer.refused) == answer.refused_count
     assert all(reason for _, reason in answer.refused)
-
-
-def test_a_store_of_an_older_program_is_brought_up_to_date(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "deeplomatics.sqlite3")) as db, db:
-        db.executescript(f"{store.SCHEMA} PRAGMA user_version = 1; INSERT INTO sensors VALUES (1, 'old', 7);")
-    with served_site(tmp_path) as (pipeline, client):
-        assert pipeline.store.first_id("old") == 8
-        assert client.get("/api/v1/tracks", params={"since": "2020-01-01T00:00:00Z"}).json()["tracks"] == []
-        assert client.get("/api/v1/alerts").json()["alerts"] == []
 
 
 # ── The parts ───────────────────────────────────────────────────────────────────────────────────────────────────────

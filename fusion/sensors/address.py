@@ -44,7 +44,7 @@ class SourceAddress:
         Raises:
             ValueError: a variable is not set, or the scheme is not one of `schemes`; the sentence holds no secret.
         """
-        self._text = _expand(text, os.environ if environ is None else environ)
+        self._text = expanded(text, os.environ if environ is None else environ)
         self.kind: Kind = _kind(self._text, self.schemes)
         self.display = _display(self._text) if self.kind == "url" else self._text
 
@@ -105,7 +105,12 @@ class SourceAddress:
         )
 
 
-def _expand(text: str, environ: Mapping[str, str]) -> str:
+def expanded(text: str, environ: Mapping[str, str]) -> str:
+    """With the values of `${NAME}`; percent-encoded before the host of a URL.
+
+    Raises:
+        ValueError: a variable is not set.
+    """
     found = _USER.match(text)
     if found is None:
         return _substitute(text, environ, encode=False)

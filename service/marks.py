@@ -1,0 +1,153 @@
+"""What people say tracks were: `POST /api/v1/tracks/{id}/mark`, `POST /api/v1/alerts/{id}/mark`, `GET /api/v1/marks`.
+
+A mark goes on the bus, so that it is in the flight that is being recorded, and is on disk before it is answered. With
+`deeplomatics export --format coco` the pictures of marked tracks become labelled data.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from service import problems, schemas
+from service.alerts import AlertDesk, AlertId
+from service.board import Board
+from service.bus import Bus
+from service.clock import Clock
+from service.history import Filter
+from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text
+from service.schemas import mark_json, to_ns
+from service.store import MARKS, Store
+from service.track_ids import TrackId, no_track, stored_track
+from service.types import Mark, Verdict
+
+JSON = "application/json"
+
+
+class MarksQuestion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    track: Many[str] = Field(default=[], description="of these tracks")
+    verdict: Many[Verdict] = Field(default=[])
+    who: Many[str] = Field(default=[])
+    since: AwareDatetime | None = Field(default=None, description="RFC 3339 with a zone; when it was said")
+    until: AwareDatetime | None = None
+    limit: Limit = 100
+    cursor: CursorText = None
+
+
+class Said(BaseModel):
+    """What a track was, and who says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict = Field(description="unclear takes an earlier word back", examples=["drone"])
+    who: Annotated[str, Field(min_length=1, max_length=100)] = Field(examples=["Meier"])
+    note: Annotated[str, Field(max_length=1000)] = Field(default="", examples=["seen with binoculars"])
+
+
+class MarkDesk:
+    """Takes marks and finds them."""
+
+    def __init__(self, store: Store, board: Board, bus: Bus, clock: Clock) -> None:
+        self._store = store
+        self._board = board
+        self._bus = bus
+        self._clock = clock
+        self._alerts = AlertDesk(store, bus, clock)
+        self._next = store.first_id(MARKS)
+        self._lock = threading.Lock()
+
+    def find(self, question: MarksQuestion) -> tuple[list[Mark], str | None]:
+        """One page, newest first, and the cursor of the next."""
+        narrow = Filter(
+            since_ns=to_ns(question.since) if question.since else None,
+            until_ns=to_ns(question.until) if question.until else None,
+            after=cursor_keys(question.cursor, int, int),
+            limit=question.limit + 1,
+        )
+        self._store.flush()
+        found = self._store.marks(narrow, tracks=question.track, verdicts=question.verdict, who=question.who)
+        page = found[: question.limit]
+        return page, cursor_text(page[-1].time_ns, page[-1].number) if len(found) > len(page) else None
+
+    def mark_track(self, track_id: str, said: Said) -> Mark:
+        if self._board.track(track_id) is None and stored_track(self._store, track_id) is None:
+            raise no_track(track_id)
+        return self._mark(track_id, said, None)
+
+    def mark_alert(self, alert_id: str, said: Said) -> Mark:
+        """Of the track that it is about."""
+        alert = self._alerts.get(alert_id).alert
+        return self._mark(alert.track_id, said, alert.number)
+
+    def _mark(self, track_id: str, said: Said, alert: int | None) -> Mark:
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            mark = Mark(number, self._clock.now_ns(), track_id, said.verdict, said.who, said.note, alert)
+            self._bus.publish(f"mark.{number}", mark)
+        if not self._store.flush():
+            raise HTTPException(503, "The mark is not on disk: the store does not write. See /readyz.")
+        return mark
+
+
+def router(desk: MarkDesk) -> APIRouter:
+    """All paths with their documentation."""
+    router = APIRouter(prefix="/api/v1", tags=["marks"], responses=problems.documented(422, 503))
+    shape = {JSON: {"schema": Said.model_json_schema()}}
+    body: dict[str, Any] = {"requestBody": {"required": True, "content": shape}}
+    missing = problems.documented(404)
+
+    @router.get("/marks", summary="What people said tracks were", response_model=schemas.MarkPage)
+    async def list_marks(question: Annotated[MarksQuestion, Query()]) -> Response:
+        """Newest first; the newest of a track counts."""
+        page, next_cursor = await run_in_threadpool(desk.find, question)
+        return _json({"marks": [mark_json(each) for each in page], "next_cursor": next_cursor})
+
+    @router.post(
+        "/tracks/{id}/mark",
+        summary="Say what a track was",
+        status_code=201,
+        response_model=schemas.Mark,
+        responses=missing,
+        openapi_extra=body,
+    )
+    async def mark_track(id: TrackId, request: Request) -> Response:
+        """Live or past, of the world or of one picture. Earlier marks stay; the newest counts."""
+        said = _read(await request.body())
+        return _json(mark_json(await run_in_threadpool(desk.mark_track, id, said)), 201)
+
+    @router.post(
+        "/alerts/{id}/mark",
+        summary="Say what the track of an alert was",
+        status_code=201,
+        response_model=schemas.Mark,
+        responses=missing,
+        openapi_extra=body,
+    )
+    async def mark_alert(
+        id: Annotated[AlertId, Path()], request: Request
+    ) -> Response:
+        """As of the track itself; the alert is noted with it."""
+        said = _read(await request.body())
+        return _json(mark_json(await run_in_threadpool(desk.mark_alert, id, said)), 201)
+
+    return router
+
+
+def _read(body: bytes) -> Said:
+    try:
+        return Said.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise HTTPException(422, f'{where}: {first["msg"]}. Send {{"verdict": …, "who": …, "note": …}}.') from None
+
+
+def _json(body: schemas.Json, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type=JSON)
