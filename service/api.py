@@ -28,7 +28,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import alerts, flights, intake, plan, problems, schemas, score, system, zones
+from service import alerts, flights, intake, marks, plan, problems, schemas, score, statistics_api, system, zones
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
@@ -163,6 +163,8 @@ def create_app(
     app.include_router(zones.router(site.zones))
     app.include_router(score.router(keeper, world))
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
+    app.include_router(marks.router(marks.MarkDesk(site.store, board, site.bus, site.clock)))
+    app.include_router(statistics_api.router(site.store.database, site.world is not None))
     recording = site.settings.recording
     app.include_router(flights.router(recording.folder if recording else None, site.journal, worlds))
     store_folder, recording_folder = site.settings.data_folder, recording.folder if recording else None

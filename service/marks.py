@@ -10,7 +10,7 @@ import threading
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -130,9 +130,7 @@ def router(desk: MarkDesk) -> APIRouter:
         responses=missing,
         openapi_extra=body,
     )
-    async def mark_alert(
-        id: Annotated[AlertId, Path()], request: Request
-    ) -> Response:
+    async def mark_alert(id: AlertId, request: Request) -> Response:
         """As of the track itself; the alert is noted with it."""
         said = _read(await request.body())
         return _json(mark_json(await run_in_threadpool(desk.mark_alert, id, said)), 201)

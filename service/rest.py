@@ -6,7 +6,6 @@ what was, from the store (which has a live track too, some 500 ms late). Both ar
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -34,6 +33,7 @@ from service.problems import documented
 from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
 from service.sound_api import Sounds
 from service.store import Store
+from service.track_ids import TrackId, is_world, no_track, parsed, stored_track
 from service.types import SensorHealth
 from service.video import Picture, Video
 from service.world import World
@@ -41,11 +41,8 @@ from service.world_rows import StoredWorldTrack
 
 JSON = "application/json"
 MJPEG = "multipart/x-mixed-replace; boundary=picture"
-_WORLD_ID = re.compile(r"T\d{1,15}", re.ASCII)
-_TRACK_ID = re.compile(r"(.+)-(\d{1,9})", re.ASCII)
 
 Endpoint = Callable[..., Any]
-TrackId = Annotated[str, Path(description="`T<n>` of the world, `<sensor>-<n>` of a picture", examples=["T12"])]
 SensorId = Annotated[str, Path(examples=["cam-east"])]
 
 
@@ -216,13 +213,10 @@ class Rest:
         return Response(orjson.dumps(feature(track)), media_type=GEOJSON)
 
     def _past_track(self, track_id: str) -> bytes:
-        stored = self._stored(track_id)
+        stored = stored_track(self._store, track_id)
         if stored is None:
-            raise _no_track(track_id)
+            raise no_track(track_id)
         return orjson.dumps(_track_json(stored))
-
-    def _stored(self, track_id: str) -> StoredTrack | StoredWorldTrack | None:
-        return self._store.world_track(track_id) if _is_world(track_id) else self._store.track(*_parsed(track_id))
 
     async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
         """All that is known of where it was, oldest first. The newest 500 ms may still be on their way to the disk."""
@@ -230,12 +224,12 @@ class Rest:
 
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
         rows: list[StoredTrack | StoredWorldTrack] = []
-        if _is_world(track_id):
+        if is_world(track_id):
             rows += self._store.world_history(track_id, _filter(question))
         else:
-            rows += self._store.history(*_parsed(track_id), _filter(question))
-        if not rows and self._board.track(track_id) is None and self._stored(track_id) is None:
-            raise _no_track(track_id)
+            rows += self._store.history(*parsed(track_id), _filter(question))
+        if not rows and self._board.track(track_id) is None and stored_track(self._store, track_id) is None:
+            raise no_track(track_id)
         page, next_cursor = _page(rows, question.limit)
         points = [_point_json(row) for row in page]
         return orjson.dumps({"id": track_id, "points": points, "next_cursor": next_cursor})
@@ -314,14 +308,6 @@ def no_sensor(sensor_id: str) -> HTTPException:
     return HTTPException(404, f"There is no sensor {sensor_id!r}. See /api/v1/sensors for those there are.")
 
 
-def _no_track(track_id: str) -> HTTPException:
-    return HTTPException(
-        404,
-        f"There is no track {track_id!r}: it never was, was never confirmed, or is older than what the store keeps. "
-        "See /api/v1/tracks for those that live.",
-    )
-
-
 def _add(
     router: APIRouter, path: str, endpoint: Endpoint, model: type[BaseModel], tag: str, summary: str, *errors: int
 ) -> None:
@@ -357,18 +343,6 @@ def _within(place: tuple[float, float] | None, bbox: tuple[float, float, float, 
     west, south, east, north = bbox
     inside = west <= place[0] <= east if west <= east else place[0] >= west or place[0] <= east
     return inside and south <= place[1] <= north
-
-
-def _is_world(track_id: str) -> bool:
-    return _WORLD_ID.fullmatch(track_id) is not None
-
-
-def _parsed(track_id: str) -> tuple[str, int]:
-    """Sensor and number of `<sensor>-<n>`."""
-    match = _TRACK_ID.fullmatch(track_id)
-    if match is None:
-        raise _no_track(track_id)
-    return match[1], int(match[2])
 
 
 def _picture_headers(picture: Picture) -> dict[str, str]:

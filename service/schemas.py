@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fusion import alerts
 from models.types import CLASSES, Band, Detections, TimeSource
+from service import types
 from service.types import (
     Acknowledgement,
     SensorHealth,
     SensorState,
+    Verdict,
     WorldTrack,
     public_alert_id,
     public_track_id,
@@ -333,6 +335,22 @@ class AlertPage(Page):
     alerts: list[Alert]
 
 
+class Mark(Schema):
+    """What somebody said a track was; the newest of a track counts."""
+
+    id: str = Field(description="never used again", examples=["M3"])
+    track: str = Field(examples=["T12"])
+    alert: str | None = Field(description="of which it was said, where it was of one", examples=["A17"])
+    time: Time
+    verdict: Verdict = Field(description="not_drone: whatever it was; unclear takes an earlier word back")
+    who: str = Field(examples=["Meier"])
+    note: str = Field(examples=["seen with binoculars"])
+
+
+class MarkPage(Page):
+    marks: list[Mark]
+
+
 class Health(Schema):
     status: Literal["ok"]
 
@@ -481,6 +499,19 @@ def alert_json(alert: alerts.Alert, said: Acknowledgement | None) -> Json:
         "acknowledged_at": rfc3339(said.time_ns) if said else None,
         "acknowledged_by": said.who if said else None,
         "note": said.note if said else None,
+    }
+
+
+def mark_json(mark: types.Mark) -> Json:
+    """A `Mark`."""
+    return {
+        "id": types.public_mark_id(mark.number),
+        "track": mark.track_id,
+        "alert": None if mark.alert is None else public_alert_id(mark.alert),
+        "time": rfc3339(mark.time_ns),
+        "verdict": mark.verdict.value,
+        "who": mark.who,
+        "note": mark.note,
     }
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Label, Select, Table, func, select
 
 from fusion.alerts import AlertKind
 from fusion.types import Identity
@@ -93,7 +93,7 @@ def tracks(database: Database, asked: Asked) -> TrackNumbers:
     if table is tables.tracks:
         conditions.append(table.c.confirmed)
     name, quarter = table.c["class"], _quarter(table.c.first_ns)
-    rows = database.read(select(name, quarter, func.count()).where(*conditions).group_by(name, quarter))
+    rows = database.read(select(name, quarter, func.count()).where(*conditions).group_by(name, "quarter"))
     weeks = {each: _week([row[1:] for row in rows if row[0] == each], asked.zone) for each in CLASSES}
     durations = select((table.c.last_ns - table.c.first_ns) / 1e9).where(*conditions)
     return TrackNumbers(weeks, _identities(database, table, conditions), _middle_and_high(database, durations))
@@ -103,7 +103,7 @@ def alerts(database: Database, asked: Asked) -> AlertNumbers:
     """Of alerts of any kind."""
     alert = tables.alerts.c
     kind, quarter = alert.kind, _quarter(alert.started_ns)
-    wanted = select(kind, quarter, func.count()).where(*_born(alert.started_ns, asked)).group_by(kind, quarter)
+    wanted = select(kind, quarter, func.count()).where(*_born(alert.started_ns, asked)).group_by(kind, "quarter")
     rows = database.read(wanted)
     kinds, hours = dict.fromkeys(AlertKind, 0), Counter[int]()
     for name, number, count in rows:
@@ -139,8 +139,8 @@ def heat(database: Database, asked: Asked, cell_m: float) -> Heat:
     middle_deg = 0.0 if ends[0] is None else (ends[0] + ends[1] + 1) / 2 * CELL_DEG
     high = max(1, round(cell_m / CELL_M))
     wide = max(1, round(cell_m / (CELL_M * max(math.cos(math.radians(middle_deg)), 0.01))))
-    north, east = _whole(cell.north_cell, high), _whole(cell.east_cell, wide)
-    summed = select(north, east, func.sum(cell.seconds)).where(*conditions).group_by(north, east)
+    north, east = _whole(cell.north_cell, high).label("north"), _whole(cell.east_cell, wide).label("east")
+    summed = select(north, east, func.sum(cell.seconds)).where(*conditions).group_by("north", "east")
     rows = sorted(database.read(summed), key=lambda row: (-row[2], row[0], row[1]))
     cells = [((n + 0.5) * high * CELL_DEG, (e + 0.5) * wide * CELL_DEG, s) for n, e, s in rows[:MOST_CELLS]]
     return Heat((high * CELL_DEG, wide * CELL_DEG), cells, max(0, len(rows) - MOST_CELLS))
@@ -158,8 +158,8 @@ def _of_classes(table: Table, asked: Asked) -> list[ColumnElement[bool]]:
     return [table.c["class"].in_(asked.classes)] if asked.classes else []
 
 
-def _quarter(time: ColumnElement[int]) -> ColumnElement[int]:
-    return time // QUARTER_NS
+def _quarter(time: ColumnElement[int]) -> Label[int]:
+    return (time // QUARTER_NS).label("quarter")
 
 
 def _whole(cell: ColumnElement[int], cells: int) -> ColumnElement[int]:

@@ -15,6 +15,7 @@ from service import statistics
 from service.answers import AnswerFormat, csv_lines, wanted_format
 from service.database import Database
 from service.paging import Many
+from service.presence import HOUR_NS
 from service.problems import documented
 from service.schemas import ClassName, Json, Time, rfc3339, to_ns
 from service.statistics import Asked, Space, Week
@@ -52,7 +53,9 @@ class _Spread(BaseModel):
 class TrackStatistics(BaseModel):
     count: int
     by_class: dict[ClassName, int]
-    by_identity: dict[Literal["cooperative", "unknown", "conflicting"], int] = Field(description="of tracks of the site")
+    by_identity: dict[Literal["cooperative", "unknown", "conflicting"], int] = Field(
+        description="of tracks of the site"
+    )
     by_hour: dict[ClassName, Hours] = Field(description="of their birth")
     by_weekday: dict[ClassName, Weekdays]
     by_hour_of_week: list[Hours] = Field(description="all classes; a row a weekday, Monday first")
@@ -164,7 +167,7 @@ def _tracks_json(found: statistics.TrackNumbers) -> Json:
 
 def _alerts_json(found: statistics.AlertNumbers) -> Json:
     count = sum(map(sum, found.week))
-    hours = None if found.span_ns is None else (found.span_ns[1] - found.span_ns[0]) / statistics.HOUR_NS
+    hours = None if found.span_ns is None else (found.span_ns[1] - found.span_ns[0]) / HOUR_NS
     return {
         "count": count,
         "by_kind": found.kinds,

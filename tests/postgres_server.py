@@ -43,7 +43,8 @@ class PostgresServer:
 
     def start(self) -> None:
         options = [part for setting in SETTINGS for part in ("-c", setting)]
-        command = [self._bin / "postgres", "-D", self.folder / "data", "-k", self.folder, "-p", str(PORT), *options]
+        places = [str(self._bin / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command = [*places, "-p", str(PORT), *options]
         self._process = subprocess.Popen(command, user=self._user, stderr=subprocess.DEVNULL, cwd="/")
         self._wait()
 
