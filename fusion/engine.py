@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from fusion import beginnings, identity, life, observation, snapshots
+from fusion import beginnings, identity, life, observation, refinement, snapshots
 from fusion.identity import Claim, Sighting, Verdict
 from fusion.life import Target
 from fusion.population import Population
@@ -96,6 +96,8 @@ class FusionEngine:
         """Numbers of the tracks this scan changed, in order."""
         if any(report.claimed_id for report in scan.measurements):
             return self._hear_claims(scan)
+        if scan.camera is not None:
+            scan = refinement.refined(scan, self.population.refinement(scan.sensor_id))
         self.population.eyes[scan.sensor_id] = scan
         touched = self._associate(scan)
         touched |= beginnings.link(self.population, scan)

@@ -18,6 +18,7 @@ _LEAST_SLOW2 = 0.04
 _LEAST_TIMING2 = 1e-6
 _MOST_CLOCK_S = 1.0
 _MOST_HEAVY2 = 25.0
+_LEAST_TOLD = 0.02
 
 
 @dataclass(slots=True)
@@ -102,6 +103,23 @@ def heaviness(noise: SensorNoise, found: Residuals, freedom: float) -> float:
     expected2 = noise.slow2 * found.edge**2 + 0.5 * noise.timing2 * (u * u + v * v)
     distance2 = (a * a + b * b + uu + vv) / expected2
     return math.sqrt(min((freedom + distance2) / (freedom + 2.0), _MOST_HEAVY2))
+
+
+def beyond_prior(
+    noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings
+) -> tuple[list[float], list[float]]:
+    """What a slow error tells of causes that all places share: weight (one over variance) [2] and value [2], px.
+
+    Its posterior (mean m, variance V) holds its prior (zero, S): apart from that it is m S/(S − V) ± S/√(S − V).
+    """
+    independent = 1.0 - math.exp(-2.0 * elapsed_s * noise.slow_rate(found.image_speed, settings))
+    weight, value = [0.0, 0.0], [0.0, 0.0]
+    for k in range(2):
+        prior2 = noise.slow2 * found.edge**2 + noise.timing2 * found.image_speed[k] ** 2
+        told2 = prior2 - found.slow_cov[k][k]
+        if told2 > _LEAST_TOLD * prior2:
+            weight[k], value[k] = independent * told2 / prior2**2, found.slow[k] * prior2 / told2
+    return weight, value
 
 
 def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion import association, initiation, life, linear, noise, rows, spaces
+from fusion import association, initiation, life, linear, noise, refinement, rows, spaces
 from fusion.association import Pairs
 from fusion.geometry import FloatArray
 from fusion.life import Slot, Target
@@ -32,7 +32,7 @@ class Look(NamedTuple):
         slot: [R] camera slot of each row; None for sensors whose slow error is not modelled.
         delay_s: how late the sensor stamps.
         z, noise: reports [M, d] and their white covariance [M, d, d].
-        innovation, jacobian: what each row predicts.
+        innovation, jacobian: what each row predicts; `predicted` without the slow error.
         distance2, log_likelihood: [T, M] best squared distance and mixture likelihood of each target.
         inside: [T] the sensor would see the target.
     """
@@ -44,6 +44,7 @@ class Look(NamedTuple):
     noise: FloatArray
     innovation: rows.Innovation
     jacobian: FloatArray
+    predicted: FloatArray
     valid: NDArray[np.bool_]
     pairs: Pairs
     distance2: FloatArray
@@ -70,6 +71,7 @@ def look_at(population: Population, scan: Scan) -> Look:
         r,
         innovation,
         predicted.jacobian,
+        predicted.z,
         valid,
         pairs,
         np.minimum.reduceat(pairs.distance2, population.starts, axis=0),
@@ -317,6 +319,7 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
     parts = _residuals(population, look, row, np.array([m for _, m in taken]))
     white, white_cov, slow, slow_cov = (part.tolist() for part in parts)
+    said = np.zeros((2, len(taken), 2))
     for i, (t, m) in enumerate(taken):
         target, speed = population.targets[t], (speeds[i][0], speeds[i][1])
         edge = 1.0 if scan.camera is None else noise.edge_factor(scan.camera, scan.measurements[m].z)
@@ -324,10 +327,37 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
         known = _well_known(target, scan)
         if known:
             edge *= noise.heaviness(sensor, shown, population.settings.noise.slow_freedom)
-            noise.learn(sensor, replace(shown, edge=edge), elapsed_s, population.settings.noise)
+            shown = replace(shown, edge=edge)
+            said[:, i] = noise.beyond_prior(sensor, shown, elapsed_s, population.settings.noise)
+            noise.learn(sensor, shown, elapsed_s, population.settings.noise)
         target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed, edge)
     if elapsed_s:
         noise.anchor_clocks([n for n in population.noises.values() if n.seen_ns])
+        _refine(population, look, row, said, elapsed_s)
+
+
+def _refine(population: Population, look: Look, row: NDArray[np.intp], said: FloatArray, elapsed_s: float) -> None:
+    """Let what is known of how the camera stands follow, and take what it now explains out of the slow errors.
+
+    `said` [2, K, 2]: `noise.beyond_prior` of the K reports at `row`.
+    """
+    assert look.slot is not None
+    scan, settings = look.scan, population.settings.noise
+    known = population.refinement(scan.sensor_id)
+    if not said.any() or not refinement.listens(known, scan.time_ns):
+        return
+    away = population.x[:, :3] - np.array(scan.pose.position_m)
+    jacobian = refinement.derivative(scan, away, look.jacobian[:, :, :3], look.predicted)
+    refinement.fade(known, elapsed_s, settings.mount_memory_s)
+    refinement.hear(known, jacobian[row], *said)
+    others = [each for name, each in population.refinements.items() if name != scan.sensor_id]
+    moved = refinement.solve(known, others, scan.pose, scan.time_ns, settings)
+    if moved is None:
+        return
+    own = [target.slot_of(scan.sensor_id) is not None for target in population.targets]
+    mine = np.flatnonzero(np.repeat(np.array(own, dtype=bool), population.lengths) & look.valid)
+    columns = rows.KINEMATIC + 2 * look.slot[mine, None] + np.arange(2)
+    population.x[mine[:, None], columns] -= linear.total(jacobian[mine] * moved)
 
 
 def _well_known(target: Target, scan: Scan) -> bool:

@@ -11,6 +11,7 @@ from fusion import initiation, linear, rows
 from fusion.geometry import FloatArray
 from fusion.life import Target
 from fusion.noise import SensorNoise
+from fusion.refinement import Refinement
 from fusion.settings import FusionSettings
 from fusion.types import Scan
 
@@ -28,6 +29,7 @@ class Population:
         x, p, log_weight, accel2: rows [R, n], [R, n, n], their log weights and acceleration densities [R].
         slow_cov, slow_rate: [T, K, 2, 2] and [T, K] of each target's camera slots, see `noise`.
         noises: what has been learned of each camera, by id.
+        refinements: what has been learned of how each camera stands, by id.
         eyes: the last look of each sensor of directions, by id: where it stands and what it covers.
     """
 
@@ -35,6 +37,7 @@ class Population:
         self.settings = settings
         self.noises: dict[str, SensorNoise] = {}
         self.eyes: dict[str, Scan] = {}
+        self.refinements: dict[str, Refinement] = {}
         self.targets: list[Target] = []
         n = rows.size(settings.slots)
         self.x: FloatArray = np.zeros((0, n))
@@ -135,6 +138,10 @@ class Population:
             known = SensorNoise.fresh(self.settings.noise, focal_px, scan.pose.attitude_sigma_rad)
             self.noises[scan.sensor_id] = known
         return known
+
+    def refinement(self, sensor_id: str) -> Refinement:
+        """What is known of how a camera stands."""
+        return self.refinements.setdefault(sensor_id, Refinement())
 
     def carry(self, dt_s: float, now_ns: int) -> None:
         """Move every row `dt_s` on, to `now_ns`: motion modes interact, slow camera errors fade."""

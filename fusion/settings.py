@@ -40,6 +40,10 @@ class NoiseSettings:
             somewhere than elsewhere.
         prior_share: weight of the slow part's prior against what was learned, where that is less: a lens that is good
             where the target has been may be worse where it goes.
+        clock_prior_s, clock_memory_s: σ of each clock's error before anything was learned, and how long it is held.
+        mount_rad, mount_m, focal_share: σ of what the site file says of a camera's attitude (each axis), position and
+            focal length (as a share of it), see `fusion.refinement`.
+        mount_memory_s: how long what flights told of these counts.
     """
 
     white_px: float = 1.0
@@ -53,6 +57,10 @@ class NoiseSettings:
     prior_share: float = 0.5
     clock_prior_s: float = 0.03
     clock_memory_s: float = 300.0
+    mount_rad: float = 0.005
+    mount_m: float = 0.5
+    focal_share: float = 0.02
+    mount_memory_s: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)

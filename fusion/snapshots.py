@@ -14,6 +14,7 @@ from fusion.identity import Claim, claim_of
 from fusion.life import Ray, Slot, Target
 from fusion.noise import SensorNoise
 from fusion.population import Piece, Population
+from fusion.refinement import Refinement
 from fusion.settings import FusionSettings
 from fusion.types import Coverage, Scan, SensorPose, Space
 from tracking.types import Status
@@ -47,6 +48,7 @@ def write(engine: State) -> bytes:
         "next_number": engine.next_number,
         "counts": dict(engine.counts),
         "noises": {name: asdict(noise) for name, noise in engine.population.noises.items()},
+        "refinements": {name: _refinement(known) for name, known in engine.population.refinements.items()},
         "eyes": [_eye(scan) for scan in engine.population.eyes.values()],
         "pieces": [_piece(piece) for piece in engine.population.pieces()],
         "claims": [_claim(claim) for claim in engine.claims.values()],
@@ -66,6 +68,7 @@ def read(engine: State, data: bytes) -> None:
             raise SnapshotError("the snapshot is of another version or other settings; start afresh from the log")
         pieces = [_read_piece(piece) for piece in state["pieces"]]
         claims = [claim_of(claim) for claim in state["claims"]]
+        refinements = {name: _read_refinement(known) for name, known in state["refinements"].items()}
         eyes = [_read_eye(eye) for eye in state["eyes"]]
         noises = {name: SensorNoise(**noise) for name, noise in state["noises"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -74,7 +77,7 @@ def read(engine: State, data: bytes) -> None:
     engine.counts.clear()
     engine.counts.update(state["counts"])
     engine.claims = {claim.claimed_id: claim for claim in claims}
-    engine.population.noises = noises
+    engine.population.noises, engine.population.refinements = noises, refinements
     engine.population.eyes = {scan.sensor_id: scan for scan in eyes}
     engine.population.lay(pieces)
 
@@ -102,6 +105,15 @@ def _read_ray(stored: dict[str, Any] | None) -> Ray | None:
     if stored is None:
         return None
     return Ray(**{**stored, "origin_m": tuple(stored["origin_m"]), "direction": tuple(stored["direction"])})
+
+
+def _refinement(known: Refinement) -> dict[str, Any]:
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(known).items()}
+
+
+def _read_refinement(stored: dict[str, Any]) -> Refinement:
+    arrays = {k: np.array(stored[k]) for k in ("information", "told", "change", "prior")}
+    return Refinement(**{**stored, **arrays, "place_m": tuple(stored["place_m"])})
 
 
 def _eye(scan: Scan) -> dict[str, Any]:
