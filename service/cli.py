@@ -92,6 +92,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.fuse", "FuseError"),
         ("service.flight_file", "FlightError"),
         ("service.flight_logs.log", "LogError"),
+        ("service.flight_report.command", "ReportError"),
         ("service.mot", "MotError"),
         ("service.record", "RecordError"),
         ("service.recording", "RecordingError"),
@@ -654,4 +655,5 @@ def _report(figures: dict[str, Any], json_file: Path | None) -> None:
 
 
 app.add_typer(cli_simulate.app)
+app.add_typer(cli_score.app)
 app.add_typer(cli_flights.app)  # last, so that the commands keep their order

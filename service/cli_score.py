@@ -130,3 +130,33 @@ def evaluate_fusion(
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if markdown is not None:
         markdown.write_text(run.markdown(found), encoding="utf-8")
+
+
+@app.command()
+def report(
+    flight: Annotated[Path, typer.Argument(metavar="FLIGHT.mcap", help="Recorded or simulated flight.")],
+    output: Annotated[Path, typer.Option("--output", help="File to write: report.html or report.pdf.")],
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out/--no-leave-out", help="Also fuse again without each of the sensors.")
+    ] = True,
+    truth: TruthFile = None,
+    truth_offset: TruthOffset = 0.0,
+    truth_start: TruthStart = None,
+    truth_heights: TruthHeights = None,
+    truth_geoid: TruthGeoid = None,
+    truth_takeoff: TruthTakeoff = None,
+) -> None:
+    """What was flown, detected, tracked and identified, with maps and plots: one file that a person can send.
+
+    Example: deeplomatics report flight.mcap --output report.pdf --truth drone.gpx --truth-geoid 46
+    """
+    if not flight.is_file():
+        raise CallError(f"there is no file {flight}: check the name")
+    if output.suffix not in (".html", ".pdf"):
+        raise CallError(f"a report is written as html or pdf: give {output} one of these endings")
+    known = alignment(truth, truth_offset, truth_start, truth_heights, truth_geoid, truth_takeoff)
+    from service.flight_report.command import report as run
+    from service.progress import shown
+
+    with shown() as progress:
+        print(run(flight, output, truth, known, leave_out=leave_out, progress=progress))

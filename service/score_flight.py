@@ -6,7 +6,7 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from service.flight_logs.log import Flown, overlap
 from service.journal_about import recorded_site
 from service.replay import AS_RECORDED, Changes, Replay, ReplayError, Run, Stage, pieces_of
 from service.score import scorer_of, tell
+from service.types import Message
 from service.zones import by_id
 from simulation.score import Scorer
 from simulation.score_figures import figures
@@ -39,16 +40,22 @@ class Scored:
     Attributes:
         first_ns, last_ns: times of the bus.
         sensors: that reported, in order of their ids.
+        losses: what could not be read of it, in words.
     """
 
     scorer: Scorer
     first_ns: int
     last_ns: int
     sensors: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
     @property
     def figures(self) -> Json:
         return figures(self.scorer)
+
+
+#: Told of each message with its time on the bus, after the judge was.
+Watch = Callable[[int, Message, Scorer], None]
 
 
 def score_flight(paths: Sequence[Path], truth: Flown | None = None, without: Sequence[str] = ()) -> Scored:
@@ -63,24 +70,39 @@ def score_flight(paths: Sequence[Path], truth: Flown | None = None, without: Seq
         LogError: the log has no time in common with it.
         FlightError: it cannot be read.
     """
+    scored = run_flight(paths, truth, without)
+    if not scored.scorer.knows:
+        raise ReplayError(f"{paths[0]} holds no truth: give --truth, the log of the drone that was flown")
+    return scored
+
+
+def run_flight(
+    paths: Sequence[Path],
+    truth: Flown | None = None,
+    without: Sequence[str] = (),
+    watch: Watch = lambda time_ns, message, scorer: None,
+) -> Scored:
+    """The same, also where no truth is known; `watch` sees all of it go by.
+
+    Raises:
+        ReplayError, LogError, FlightError: as above.
+    """
     with ExitStack() as opened:
         flights = [opened.enter_context(Flight(path)) for path in paths]
         site = site_of_flight(flights[0])
-        told = None
-        if truth is not None:
-            spans = [span for span in (flight.duration() for flight in flights) if span is not None]
-            overlap(truth, min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
-            told = truths_of(truth)
+        spans = [span for span in (flight.duration() for flight in flights) if span is not None]
+        if truth is not None and spans:
+            overlap(truth, min(s[0] for s in spans), max(s[1] for s in spans))
+        told = None if truth is None else truths_of(truth)
         changes = Changes(without=tuple(without)) if without else AS_RECORDED
         stage = Stage.MEASUREMENTS if without else Stage.TRACKS
         run = Run(Replay(flights[0].about, stage, SystemClock(), changes))
         scorer = scorer_of(site, complete=truth is None, source="simulation" if truth is None else truth.name)
         for zone_id, zone in by_id(site.file.zones).items():
             scorer.put_zone(zone.area(zone_id, site.frame))
-        sensors = _judge(run, flights, scorer, site, told)
-    if not scorer.knows:
-        raise ReplayError(f"{paths[0]} holds no truth: give --truth, the log of the drone that was flown")
-    return Scored(scorer, run.first_ns, run.last_ns, tuple(sorted(sensors)))
+        sensors = _judge(run, flights, scorer, site, told, watch)
+        losses = tuple(str(flight.losses) for flight in flights if flight.losses)
+    return Scored(scorer, run.first_ns, run.last_ns, tuple(sorted(sensors)), losses)
 
 
 def site_of_flight(flight: Flight) -> Site:
@@ -98,7 +120,9 @@ def site_of_flight(flight: Flight) -> Site:
     return site
 
 
-def _judge(run: Run, flights: Sequence[Flight], scorer: Scorer, site: Site, told: Iterator[Truth] | None) -> set[str]:
+def _judge(
+    run: Run, flights: Sequence[Flight], scorer: Scorer, site: Site, told: Iterator[Truth] | None, watch: Watch
+) -> set[str]:
     sensors: set[str] = set()
     waiting = next(told, None) if told is not None else None
     for time_ns, (_, message) in run.over(pieces_of(flights)):
@@ -110,6 +134,7 @@ def _judge(run: Run, flights: Sequence[Flight], scorer: Scorer, site: Site, told
         if isinstance(message, Scan):
             sensors.add(message.sensor_id)
         tell(scorer, site.frame, message, time_ns)
+        watch(time_ns, message, scorer)
     scorer.finish()
     return sensors
 

@@ -46,6 +46,7 @@ class JudgedSensor:
 
     Attributes:
         kind: `detections` of a camera, `cues` of anything else.
+        drones, found: drones in its view, look by look, and those of them that it reported, whatever it called them.
         off: how far hits were off by `range_bin`: radians, of claims metres.
         seen_ns: looks of late that could see a thing, by its name.
     """
@@ -53,6 +54,8 @@ class JudgedSensor:
     kind: str
     position_m: tuple[float, float, float] | None
     looks: int = 0
+    drones: int = 0
+    found: int = 0
     counts: Counter[Verdict] = field(default_factory=Counter)
     off: dict[int, Spread] = field(default_factory=dict)
     seen_ns: dict[str, deque[int]] = field(default_factory=dict)
@@ -123,6 +126,8 @@ class Scorer:
         sensor = self.sensors.setdefault(scan.sensor_id, JudgedSensor(kind, place))
         sensor.looks += 1
         sensor.counts.update(look.verdicts)
+        sensor.drones += look.drones[0]
+        sensor.found += look.drones[1]
         for off, range_m in look.missed_by:
             sensor.off.setdefault(range_bin(range_m), Spread()).add(off)
         sensor.note(look.in_sight, scan.time_ns)

@@ -131,7 +131,7 @@ def _drone_row(name: str, drone: Drone) -> Json:
 
 
 def _sensor_row(name: str, sensor: JudgedSensor) -> Json:
-    """One sensor; `recall` of drones where it looks, `precision` of all that it reports."""
+    """One sensor; `recall`: of drones in its view how many it reports at all; `precision`: of reports how many hit."""
     counts, off = sensor.counts, Spread()
     for spread in sensor.off.values():
         off.merge(spread)
@@ -144,7 +144,7 @@ def _sensor_row(name: str, sensor: JudgedSensor) -> Json:
         "kind": sensor.kind,
         "looks": sensor.looks,
         **_counts(counts),
-        "recall": _share(right, right + counts[Verdict.MISS]),
+        "recall": _share(sensor.found, sensor.drones),
         "precision": _share(right, said),
         "error_median": None if median is None else _round(scale * median),
         "error_unit": unit,

@@ -97,11 +97,13 @@ class Look(NamedTuple):
         verdicts: of the reports, in their order; MISS for each drone without one behind them.
         missed_by: of each hit how far it was off, radians (of claims metres), and how far away the thing was, m.
         in_sight: names of what it could see.
+        drones: how many of those are drones, and of how many of these there is a report, whatever it calls them.
     """
 
     verdicts: tuple[Verdict, ...]
     missed_by: tuple[tuple[float, float], ...]
     in_sight: tuple[str, ...]
+    drones: tuple[int, int]
 
 
 def judged(scan: Scan, memory: Memory, picture: PictureTruth | None, late: bool) -> Look | None:
@@ -121,7 +123,9 @@ def judged(scan: Scan, memory: Memory, picture: PictureTruth | None, late: bool)
     found = set(pairs.values())
     missed = [o for i, o in enumerate(seen) if i not in found and o.class_name == "drone"]
     off = tuple((float(apart[i, j]), float(ranges_m[i])) for j, i in sorted(pairs.items()))
-    return Look((*verdicts, *(Verdict.MISS for _ in missed)), off, tuple(each.name for each in seen))
+    drones = sum(each.class_name == "drone" for each in seen)
+    names = tuple(each.name for each in seen)
+    return Look((*verdicts, *(Verdict.MISS for _ in missed)), off, names, (drones, drones - len(missed)))
 
 
 def _verdict(report: Measurement, seen: Sequence[TrueObject], which: int | None, late: bool) -> Verdict:
@@ -226,7 +230,8 @@ def _claims(scan: Scan, objects: Sequence[TrueObject], late: bool) -> Look:
         verdicts.append(_verdict(report, mine, best, late))
         off.append((away[best], math.dist(np.nan_to_num(mine[best].position_m), scan.pose.position_m)))
     told = {report.claimed_id for report in scan.measurements if report.claimed_id}
-    return Look(tuple(verdicts), tuple(off), tuple(o.name for o in objects if o.claimed_id in told))
+    names = tuple(o.name for o in objects if o.claimed_id in told)
+    return Look(tuple(verdicts), tuple(off), names, (len(verdicts), len(off)))
 
 
 def distance_m(truth: TrueObject, place_m: Sequence[float]) -> float:

@@ -313,6 +313,14 @@ def test_each_report_gets_its_verdict(reports: list[Measurement], received_ns: i
     assert verdicts(*reports, things=[thing("a", A)], received_ns=received_ns) == expected
 
 
+def test_a_drone_that_is_called_a_bird_was_found_all_the_same() -> None:
+    scorer = Scorer(FRAME)
+    scorer.truth(Truth(START, (thing("a", A), thing("b", B))))
+    scorer.scan(look(START, bearing(A, "bird")), START)
+    row = figures(scorer)["sensors"][0]
+    assert (row["recall"], row["precision"]) == (0.5, 0.0)
+
+
 def test_a_bird_that_nobody_reports_is_not_missed() -> None:
     assert verdicts(things=[thing("gull", A, "bird")]) == {}
 

@@ -1,0 +1,1 @@
+"""A report of one flight that a person can send."""
