@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, or_, select, tuple_, union_all
 
 from fusion.alerts import AlertKind
 from fusion.site import Zone
@@ -84,18 +84,18 @@ class History:
     def detections(self, narrow: Filter) -> list[StoredDetection]:
         """Detections of at least `min_score`, newest first."""
         found = tables.detections.c
-        conditions = [*_within(found.time_ns, found.time_ns, narrow)]
-        if narrow.classes:
-            conditions.append(found["class"].in_(narrow.classes))
+        order = (found.time_ns, found.id)
+        conditions: list[Condition] = [*_within(found.time_ns, found.time_ns, narrow)]
         if narrow.sensors:
             conditions.append(found.sensor.in_(self._numbers(narrow.sensors)))
         if narrow.min_score:
             conditions.append(found.score >= narrow.min_score)
-        wanted = camera_rows.DETECTIONS.where(*conditions)
-        return [
-            camera_rows.read_detection(row)
-            for row in self.database.read(_page(wanted, (found.time_ns, found.id), narrow))
-        ]
+        if narrow.classes:  # a page of each, by the index, then the newest of them: SQLite would sort all there are
+            of_each = (select(found.id).where(found["class"] == name, *conditions) for name in narrow.classes)
+            pages = (_page(each, order, narrow).subquery().select() for each in of_each)
+            conditions = [found.id.in_(union_all(*pages))]
+        rows = self.database.read(_page(camera_rows.DETECTIONS.where(*conditions), order, narrow))
+        return [camera_rows.read_detection(row) for row in rows]
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
         sensors = tables.sensors.c

@@ -22,13 +22,14 @@ from starlette.types import Scope
 
 from fusion.sensors.camera.config import CameraConfig
 from service import schemas
+from service.answers import CSV, AnswerFormat, csv_lines, wanted_format
 from service.board import Board, LiveTrack, tracks_page
 from service.camera_rows import StoredDetection, StoredTrack
 from service.geojson import MEDIA_TYPE as GEOJSON
 from service.geojson import feature, feature_collection
 from service.history import Filter
 from service.live import Latest, LiveState
-from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
+from service.paging import PAGE_LIMIT, CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
 from service.problems import documented
 from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
 from service.sound_api import Sounds
@@ -40,6 +41,17 @@ from service.world import World
 from service.world_rows import StoredWorldTrack
 
 JSON = "application/json"
+MOST_EXPORTED = 100_000
+#: Of a table of tracks, of points and of detections.
+POINT_COLUMNS = (
+    *("time", "state", "class", "score", "existence", "space", "latitude", "longitude", "altitude"),
+    *("enu.0", "enu.1", "enu.2", "box.0", "box.1", "box.2", "box.3", "velocity.0", "velocity.1", "velocity.2"),
+)
+TRACK_COLUMNS = (
+    *("id", "first_seen", *POINT_COLUMNS),
+    *("sensors", "image_tracks", "claimed_id", "identity", "identity_score", "claim_only"),
+)
+DETECTION_COLUMNS = ("time", "sensor", "sequence", "class", "score", "box.0", "box.1", "box.2", "box.3")
 MJPEG = "multipart/x-mixed-replace; boundary=picture"
 
 Endpoint = Callable[..., Any]
@@ -64,6 +76,14 @@ Since = Annotated[
 Until = Annotated[AwareDatetime | None, Field(description="up to and with this instant")]
 
 
+Seconds = Annotated[
+    float | None, Field(ge=0, le=1e9, allow_inf_nan=False, description="seconds from birth to end, or to now")
+]
+Speed = Annotated[
+    float | None, Field(ge=0, le=1e6, allow_inf_nan=False, description="of the top speed of a track of the world, m/s")
+]
+
+
 class _Question(BaseModel):
     """Base of all query parameters: a misspelt one is an error, not ignored."""
 
@@ -83,18 +103,37 @@ class TracksQuestion(_Question):
         default=[], description="image: followed in one camera's picture; world: a place on Earth; both unless told"
     )
     bbox: BoundingBox | None = Field(
-        default=None, description="west,south,east,north in degrees: only tracks with a place within"
+        default=None,
+        description="west,south,east,north in degrees: only tracks with a place within; of past ones, at some time",
     )
+    identity: Many[Literal["cooperative", "unknown", "conflicting"]] = Field(default=[])
+    claimed_id: Many[str] = Field(default=[], description="what the aircraft said of itself")
+    zone: Many[str] = Field(default=[], description="ids of zones: only tracks that were inside at some time")
+    min_duration: Seconds = None
+    max_duration: Seconds = None
+    min_speed: Speed = None
+    max_speed: Speed = None
+    format: AnswerFormat | None = Field(default=None, description="in place of `Accept`")
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """Whether it asks for what the board of living tracks does not know; the store has those too."""
+        rest = (self.identity, self.claimed_id, self.zone, self.since, self.until)
+        bounds = (self.min_duration, self.max_duration, self.min_speed, self.max_speed)
+        return any(rest) or any(bound is not None for bound in bounds) or "deleted" in self.state
 
 
 class HistoryQuestion(_Question):
     """Of one track."""
+
+    format: Literal["json", "csv"] | None = None
 
 
 class DetectionsQuestion(_Question):
     class_: Many[ClassName] = Field(default=[], alias="class")
     sensor: Many[str] = Field(default=[])
     min_score: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    format: Literal["json", "csv"] | None = None
 
 
 class PictureQuestion(BaseModel):
@@ -129,7 +168,7 @@ class LiveTracksRoute(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         plain = scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
-        if not plain or _wants_geojson(Headers(scope=scope)):
+        if not plain or wanted_format(None, Headers(scope=scope)) != "json":
             return Match.NONE, {}
         match, child = super().matches(scope)
         return match, {**child, "route": self}  # as FastAPI's own routes say who they are
@@ -168,19 +207,37 @@ class Rest:
     # ── Tracks ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def tracks(self, request: Request, question: Annotated[TracksQuestion, Query()]) -> Response:
-        """Without `since`, `until` and `state=deleted`: the tracks that live now. With one of them: all that were
-        confirmed once and lived within the times. Newest birth first.
+        """With neither times, `state=deleted`, `identity`, `claimed_id`, `zone`, durations nor speeds: the tracks that
+        live now. With one of them: all that were confirmed once and lived within the times. Newest birth first.
 
         `Accept: application/geo+json` answers those that have a place on Earth, as a FeatureCollection: a point where
         it is known to 50 m, else the ellipse (95 %) that it lies in; `ellipse` is among the properties of each.
+        `Accept: text/csv` answers a table. Of the past both hold every track asked for (up to 100 000), unless `limit`
+        says how many.
         """
-        if question.since or question.until or "deleted" in question.state:
+        wanted = wanted_format(question.format, request.headers)
+        if wanted != "json" and question.is_of_the_past:
+            return await run_in_threadpool(self._export_tracks, question, wanted)
+        if question.is_of_the_past:
             page = await run_in_threadpool(self._past_tracks, question)
         else:
             page = self._live_tracks(question)
-        if _wants_geojson(request.headers):
-            return Response(feature_collection(orjson.loads(page)["tracks"]), media_type=GEOJSON)
-        return Response(page, media_type=JSON)
+        if wanted == "json":
+            return Response(page, media_type=JSON)
+        return _exported(orjson.loads(page)["tracks"], wanted)
+
+    def _export_tracks(self, question: TracksQuestion, wanted: AnswerFormat) -> Response:
+        """All pages in one answer."""
+        most = question.limit if "limit" in question.model_fields_set else MOST_EXPORTED
+        found: list[Json] = []
+        while len(found) < most:
+            part = question.model_copy(update={"limit": min(PAGE_LIMIT, most - len(found))})
+            page = orjson.loads(self._past_tracks(part))
+            found += page["tracks"]
+            if page["next_cursor"] is None:
+                break
+            question = question.model_copy(update={"cursor": page["next_cursor"]})
+        return _exported(found, wanted)
 
     def _live_tracks(self, question: TracksQuestion) -> bytes:
         after = cursor_keys(question.cursor, int, int, str)
@@ -191,9 +248,22 @@ class Rest:
 
     def _past_tracks(self, question: TracksQuestion) -> bytes:
         states, sensors = tuple(question.state), tuple(question.sensor)
-        narrow = _filter(question, classes=tuple(question.class_), states=states, sensors=sensors, bbox=question.bbox)
+        narrow = _filter(
+            question,
+            classes=tuple(question.class_),
+            states=states,
+            sensors=sensors,
+            bbox=question.bbox,
+            identities=tuple(question.identity),
+            claimed_ids=tuple(question.claimed_id),
+            zones=tuple(question.zone),
+            min_duration_ns=_ns(question.min_duration),
+            max_duration_ns=_ns(question.max_duration),
+            min_speed=question.min_speed,
+            max_speed=question.max_speed,
+        )
         rows: list[StoredTrack | StoredWorldTrack] = []
-        if _includes(question, "image") and question.bbox is None:
+        if _includes(question, "image") and not narrow.is_of_the_world:
             rows += self._store.tracks(narrow)
         if _includes(question, "world"):
             rows += self._store.world_tracks(narrow)
@@ -205,7 +275,7 @@ class Rest:
         """What is known of it, live or past. `Accept: application/geo+json` answers a Feature."""
         live = self._board.track(id)
         body = live.json if live else await run_in_threadpool(self._past_track, id)
-        if not _wants_geojson(request.headers):
+        if wanted_format(None, request.headers) != "geojson":
             return Response(body, media_type=JSON)
         track = orjson.loads(body)
         if track["latitude"] is None:
@@ -218,9 +288,11 @@ class Rest:
             raise no_track(track_id)
         return orjson.dumps(_track_json(stored))
 
-    async def history(self, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
-        """All that is known of where it was, oldest first. The newest 500 ms may still be on their way to the disk."""
-        return Response(await run_in_threadpool(self._history, id, question), media_type=JSON)
+    async def history(self, request: Request, id: TrackId, question: Annotated[HistoryQuestion, Query()]) -> Response:
+        """All that is known of where it was, oldest first. The newest 500 ms may still be on their way to the disk.
+        `format=csv` or `Accept: text/csv` answers this page as a table."""
+        page = await run_in_threadpool(self._history, id, question)
+        return _page_answer(page, "points", POINT_COLUMNS, wanted_format(question.format, request.headers))
 
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
         rows: list[StoredTrack | StoredWorldTrack] = []
@@ -236,16 +308,18 @@ class Rest:
 
     # ── Detections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def detections(self, question: Annotated[DetectionsQuestion, Query()]) -> Response:
+    async def detections(self, request: Request, question: Annotated[DetectionsQuestion, Query()]) -> Response:
         """What the networks found, frame by frame, newest first; down to the score
-        that the store keeps (setting `store_min_score`, 0.25 unless told). The live topic has the fainter ones too."""
-        return Response(await run_in_threadpool(self._detections, question), media_type=JSON)
+        that the store keeps (setting `store_min_score`, 0.25 unless told). The live topic has the fainter ones too.
+        `format=csv` or `Accept: text/csv` answers this page as a table."""
+        page = await run_in_threadpool(self._detections, question)
+        return _page_answer(page, "detections", DETECTION_COLUMNS, wanted_format(question.format, request.headers))
 
     def _detections(self, question: DetectionsQuestion) -> bytes:
         classes, sensors = tuple(question.class_), tuple(question.sensor)
         narrow = _filter(question, classes=classes, sensors=sensors, min_score=question.min_score)
         page, next_cursor = _page(self._store.detections(narrow), question.limit)
-        return orjson.dumps({"detections": [_detection_json(row) for row in page], "next_cursor": next_cursor})
+        return orjson.dumps({"detections": [detection_json(row) for row in page], "next_cursor": next_cursor})
 
     # ── Sensors ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -378,6 +452,22 @@ def _page(rows: list[Stored], limit: int) -> tuple[list[Stored], str | None]:
     return page, cursor_text(*page[-1].key) if len(rows) > limit else None
 
 
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e9)
+
+
+def _page_answer(page: bytes, name: str, columns: Sequence[str], wanted: AnswerFormat) -> Response:
+    if wanted != "csv":
+        return Response(page, media_type=JSON)
+    return Response(csv_lines(columns, orjson.loads(page)[name]), media_type=CSV)
+
+
+def _exported(tracks: list[Json], wanted: AnswerFormat) -> Response:
+    if wanted == "csv":
+        return Response(csv_lines(TRACK_COLUMNS, tracks), media_type=CSV)
+    return Response(feature_collection(tracks), media_type=GEOJSON)
+
+
 def _track_json(row: StoredTrack | StoredWorldTrack) -> Json:
     if isinstance(row, StoredWorldTrack):
         return schemas.world_track_json(row.shown, row.shown.track.time_ns)
@@ -390,7 +480,8 @@ def _point_json(row: StoredTrack | StoredWorldTrack) -> Json:
     return schemas.track_point_json(row.track, row.time_ns)
 
 
-def _detection_json(row: StoredDetection) -> Json:
+def detection_json(row: StoredDetection) -> Json:
+    """A `schemas.Detection`."""
     return {
         "sensor": row.sensor_id,
         "time": rfc3339(row.time_ns),
@@ -400,7 +491,3 @@ def _detection_json(row: StoredDetection) -> Json:
         "box": rounded(row.box, 2),
         "scores": schemas.by_class(row.class_scores),
     }
-
-
-def _wants_geojson(headers: Headers) -> bool:
-    return GEOJSON in headers.get("accept", "")

@@ -130,3 +130,44 @@ def test_a_mark_that_cannot_be_is_told(
     assert answer.status_code == status
     assert says in answer.json()["detail"]
     assert client.get("/api/v1/marks").json()["marks"] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "ids"),
+    [
+        ({"identity": "unknown"}, "T2 T1"),
+        ({"claimed_id": "=HYPERLINK()"}, "T2"),
+        ({"zone": "pad"}, "T1"),
+        ({"min_duration": "5"}, "T2 T1"),
+        ({"min_duration": "11", "space": "image"}, ""),
+        ({"max_duration": "2"}, "cam-1"),
+        ({"min_speed": "15"}, "T1"),
+        ({"max_speed": "15", "class": "bird,drone"}, "T2"),
+        ({"since": rfc3339(START_NS), "bbox": "8.4,47.3,8.6,47.5"}, "T2 T1"),
+        ({"since": rfc3339(START_NS), "bbox": "9.4,47.3,9.6,47.5"}, ""),
+    ],
+)
+def test_questions_of_the_past(site: LiveSite, client: TestClient, question: dict[str, str], ids: str) -> None:
+    fill(site)
+    told = client.get("/api/v1/tracks", params=question).json()
+    schemas.TrackPage.model_validate(told)
+    assert " ".join(track["id"] for track in told["tracks"]) == ids
+
+
+def test_an_answer_is_exported_whole(site: LiveSite, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(site)
+    monkeypatch.setattr("service.rest.PAGE_LIMIT", 1)
+    asked = {"since": rfc3339(START_NS)}
+    table = client.get("/api/v1/tracks", params=asked | {"format": "csv"})
+    assert table.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["id"] for row in rows] == ["T2", "T1", "cam-1"]
+    assert (rows[0]["claimed_id"], rows[0]["latitude"], rows[2]["latitude"]) == ("'=HYPERLINK()", "47.4", "")
+    assert len(client.get("/api/v1/tracks", params=asked | {"format": "csv", "limit": 1}).text.splitlines()) == 2
+    features = client.get("/api/v1/tracks", params=asked, headers={"Accept": "application/geo+json"}).json()["features"]
+    assert [feature["id"] for feature in features] == ["T2", "T1"]
+    points = client.get("/api/v1/tracks/T1/history", headers={"Accept": "text/csv"}).text
+    assert len(points.splitlines()) == 1 + 21
+    live = client.get("/api/v1/tracks", headers={"Accept": "text/csv"}).text
+    assert live.splitlines()[1].startswith("cam-1,")
+    assert client.get("/api/v1/detections", params={"format": "csv"}).text.startswith("time,sensor,sequence,class")
