@@ -15,7 +15,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import running
+from models.coco import load_coco
 from models.detector import Architecture, DetectorNetwork
 from models.evaluate import set_thresholds
 from models.halmstad import load_clips
@@ -68,7 +69,13 @@ RECIPES: dict[str, Recipe] = {
 
 
 def train(
-    recipe_name: str, data: Path, work: Path, device: str = "auto", threads: int | None = None, cap: int | None = None
+    recipe_name: str,
+    data: Path,
+    work: Path,
+    device: str = "auto",
+    threads: int | None = None,
+    cap: int | None = None,
+    extra: Sequence[Path] = (),
 ) -> Path:
     """Train one recipe to its end, continuing an interrupted run, and write the weights.
 
@@ -78,6 +85,7 @@ def train(
         work: for the frame cache and the checkpoint.
         device: auto, cpu or cuda.
         threads: of torch on the CPU; all cores when None.
+        extra: folders of labelled pictures beside the recordings (`models.coco`).
         cap: stop after this step (for tests); the schedule stays that of the whole recipe.
 
     Returns:
@@ -93,6 +101,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     clips = load_clips(data, recipe.band, "train")
+    clips += [clip for folder in extra for clip in load_coco(folder, recipe.band)]
     run = Run(recipe, where, work / recipe_name / "checkpoint.pt")
     if recipe.start and not run.step:
         run.begin_with(*start_weights(recipe.start, recipe.band, work))

@@ -23,6 +23,7 @@ from service.types import Acknowledgement
 
 JSON = "application/json"
 _ALERT_ID = re.compile(r"A(\d{1,15})", re.ASCII)
+NO_NUL = r"^[^\x00]*$"  # of text that is kept: PostgreSQL has none of it
 AlertId = Annotated[str, Path(description="`A<n>`", examples=["A17"])]
 
 
@@ -43,8 +44,10 @@ class Note(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    who: Annotated[str, Field(min_length=1, max_length=100)] = Field(examples=["Meier"])
-    note: Annotated[str, Field(max_length=1000)] = Field(default="", examples=["our own inspection flight"])
+    who: Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)] = Field(examples=["Meier"])
+    note: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = Field(
+        default="", examples=["our own inspection flight"]
+    )
 
 
 class AlertDesk:

@@ -47,8 +47,12 @@ def harmless(text: str) -> str:
 
 
 def _member(row: Any, path: Sequence[str]) -> Any:
+    """None where there is none: a track of a picture has two velocities, one of the world three."""
     for name in path:
-        row = row[int(name)] if isinstance(row, list) else row.get(name) if isinstance(row, dict) else None
+        if isinstance(row, list):
+            row = row[int(name)] if int(name) < len(row) else None
+        else:
+            row = row.get(name) if isinstance(row, dict) else None
     return row
 
 

@@ -96,6 +96,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("service.mot", "MotError"),
         ("service.record", "RecordError"),
         ("service.recording", "RecordingError"),
+        ("service.said", "SaidError"),
         ("service.replay", "ReplayError"),
         ("service.server", "PortError"),
         ("service.simulate", "SimulateError"),
@@ -521,6 +522,10 @@ def train_detector(
     recipe: Annotated[str, typer.Option("--recipe", help="Which one; it names the weights.")] = "infrared",
     work: Annotated[Path, typer.Option("--work", help="For the checkpoint and the cache.")] = Path("out/train"),
     device: DeviceOption = Device.AUTO,
+    extra: Annotated[
+        list[Path],
+        typer.Option("--extra", help="Labelled pictures beside them, of `export --format coco`; may be repeated."),
+    ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Train the detector; an interrupted run goes on where it was.
 
@@ -531,7 +536,7 @@ def train_detector(
 
     if recipe not in RECIPES:
         raise CallError(f"there is no recipe {recipe!r}: give one of {', '.join(RECIPES)}")
-    print(f"weights written to {run(recipe, data, work, device.value)}")
+    print(f"weights written to {run(recipe, data, work, device.value, extra=extra)}")
 
 
 @train_app.command("eight-bits")

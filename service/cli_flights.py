@@ -33,6 +33,7 @@ class Format(StrEnum):
     MOT = "mot"
     MP4 = "mp4"
     WAV = "wav"
+    COCO = "coco"
 
 
 FlightFile = Annotated[Path, typer.Argument(metavar="FLIGHT.mcap", help="Recorded flight.")]
@@ -94,12 +95,25 @@ def export(
     output: Annotated[Path, typer.Option("--output", help="File to write; `-` is standard output.")],
     camera: Camera = None,
     array: Annotated[str | None, typer.Option("--array", help="Whose sound, where there are several.")] = None,
+    marks: Annotated[
+        str | None,
+        typer.Option("--marks", help="For coco: what people said of tracks since, of a service (http://…) or a file."),
+    ] = None,
 ) -> None:
-    """A flight for other people's tools: maps, tables, globes, trackers' benchmarks, a video with boxes, a sound.
+    """A flight for other people's tools: maps, tables, globes, trackers' benchmarks, a video with boxes, a sound; and
+    the pictures of tracks that people marked, as labelled data (coco, into a folder) for `train detector --extra`.
 
     Example: deeplomatics export flight.mcap --format kml --output flight.kml
     """
     _there(flight)
+    if marks is not None and format_ is not Format.COCO:
+        raise CallError("--marks goes with --format coco")
+    if format_ is Format.COCO:
+        from service.export_coco import export_coco
+
+        for sentence in export_coco(flight, output, marks):
+            print(sentence, file=sys.stderr)
+        return
     from service.export import export as run
 
     for sentence in run(flight, format_.value, output, camera, array):

@@ -40,6 +40,7 @@ ANSWER_S = 10.0  # a server that says nothing for so long is taken for gone
 LOCK = 0x44454550  # of the advisory lock: "DEEP"
 ROW_BYTES = 512  # of a detection, its three indexes and what goes with it: measured by benchmarks.history
 
+NUL = r"\u0000"  # in JSON
 _TRY_LATER = ("53", "40", "25006", "55")  # resources, conflicts, a server that only reads for now, locks
 _GONE = ("08", "57P")  # connection, shutdown
 _TOO_LONG = "57014"
@@ -72,7 +73,10 @@ class PostgresDatabase(Database):
     def put(self, connection: Connection, put: Put, rows: Sequence[Row]) -> None:
         if rows:
             objects = [dict(zip(put.names, row, strict=True)) for row in rows]
-            connection.execute(self._statement(put), {"rows": orjson.dumps(objects, _hex).decode()})
+            text = orjson.dumps(objects, _hex).decode()
+            if NUL in text:  # which PostgreSQL has in no text, but an aircraft may claim it as its name
+                text = orjson.dumps([{n: _without_nul(v) for n, v in each.items()} for each in objects], _hex).decode()
+            connection.execute(self._statement(put), {"rows": text})
 
     def fault(self, error: Exception) -> Fault:
         code = _code(error)
@@ -161,6 +165,10 @@ def _told(error: Exception) -> dict[str, Any]:
 
 def _code(error: Exception) -> str:
     return str(_told(error).get("C", ""))
+
+
+def _without_nul(value: object) -> object:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _hex(value: object) -> str:

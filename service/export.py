@@ -21,6 +21,7 @@ import orjson
 
 from models.types import Band, Frame
 from service import foxglove
+from service.answers import harmless
 from service.export_sound import NoSoundError, arrays_with_sound, write_sound
 from service.flight_file import Flight, Stored
 from service.journal import image_topic
@@ -256,7 +257,7 @@ def _row(time_ns: int, shown: WorldTrack) -> tuple[Any, ...]:
         *(round(shown.latitude_deg, 8), round(shown.longitude_deg, 8), round(shown.altitude_m, 3)),
         *(round(v, 3) for v in (*track.mean[:6], *sigmas)),
         " ".join(sensor_id for sensor_id, _ in track.contributors),
-        *(_harmless(track.claimed_id or ""), track.identity.value),
+        *(harmless(track.claimed_id or ""), track.identity.value),
     )
 
 
@@ -268,11 +269,6 @@ def _image_rows(update: CameraUpdate) -> Iterator[tuple[Any, ...]]:
             *(best_class(track.class_probabilities), round(track.score, 4)),
             *(round(v, 2) for v in (*track.box, *track.velocity)),
         )
-
-
-def _harmless(text: str) -> str:
-    """What an aircraft says of itself is no formula of a spreadsheet."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 # ── Of one camera ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from starlette.concurrency import run_in_threadpool
 
 from service import problems, schemas
-from service.alerts import AlertDesk, AlertId
+from service.alerts import NO_NUL, AlertDesk, AlertId
 from service.board import Board
 from service.bus import Bus
 from service.clock import Clock
@@ -47,8 +47,8 @@ class Said(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Verdict = Field(description="unclear takes an earlier word back", examples=["drone"])
-    who: Annotated[str, Field(min_length=1, max_length=100)] = Field(examples=["Meier"])
-    note: Annotated[str, Field(max_length=1000)] = Field(default="", examples=["seen with binoculars"])
+    who: Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)] = Field(examples=["Meier"])
+    note: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = Field(default="", examples=["seen with binoculars"])
 
 
 class MarkDesk:

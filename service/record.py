@@ -32,12 +32,12 @@ def record(url: str, output: Path, seconds: float | None, clock: Clock) -> str:
     Raises:
         RecordError, OSError: see there.
     """
-    base = _base(url)
+    base = base_of(url)
     before = {flight["id"] for flight in _flights(base)}
-    _ask(f"{base}/api/v1/flights", "POST")
+    ask(f"{base}/api/v1/flights", "POST")
     _wait(clock, BEGIN_S, lambda: any(flight["id"] not in before for flight in _flights(base)))
     _wait(clock, seconds, lambda: False)
-    _ask(f"{base}/api/v1/flights", "POST")
+    ask(f"{base}/api/v1/flights", "POST")
     ours = sorted(flight["id"] for flight in _flights(base) if flight["id"] not in before)
     if not ours:
         raise RecordError(f"{base} recorded nothing in this time: no message came")
@@ -48,7 +48,12 @@ def record(url: str, output: Path, seconds: float | None, clock: Clock) -> str:
     return f"recorded to {', '.join(map(str, files))}"
 
 
-def _base(url: str) -> str:
+def base_of(url: str) -> str:
+    """Scheme and host alone.
+
+    Raises:
+        RecordError: it is no address of a service.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise RecordError(f"{url} is no address of a service: give http://HOST:PORT")
@@ -68,15 +73,20 @@ def _wait(clock: Clock, seconds: float | None, done: Any) -> None:
 
 
 def _flights(base: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _ask(f"{base}/api/v1/flights", "GET")["flights"]
+    found: list[dict[str, Any]] = ask(f"{base}/api/v1/flights", "GET")["flights"]
     return found
 
 
 def _state(base: str, flight: str) -> str:
-    return str(_ask(f"{base}/api/v1/flights/{flight}", "GET")["state"])
+    return str(ask(f"{base}/api/v1/flights/{flight}", "GET")["state"])
 
 
-def _ask(url: str, method: str) -> Any:
+def ask(url: str, method: str) -> Any:
+    """What a service answers, from its JSON.
+
+    Raises:
+        RecordError: it does not, or says what is wrong.
+    """
     request = urllib.request.Request(url, method=method)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:

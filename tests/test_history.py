@@ -37,7 +37,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         *flown(2, 2 * HOUR, 60, name="bird", speed=8.0, sensors=("mic", 'odd "name"')),
         *flown(3, 3 * HOUR, 5, identity=Identity.COOPERATIVE, claimed_id="HB-1", claim_only=True, place=(47.5, 8.6)),
         *flown(4, 3 * HOUR + 60, 20, speed=40.0, sigma=9.0, place=(47.41, 8.5)),
-        *flown(5, 13 * HOUR, 4, place=(-33.9, 179.999)),
+        *flown(5, 13 * HOUR, 4, place=(-33.9, 179.999), claimed_id="no\0text of PostgreSQL"),
     ):
         bus.publish("world", message)
     claimed: dict[str, Any] = {"identity": Identity.COOPERATIVE, "claimed_id": "HB-2"}

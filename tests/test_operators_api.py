@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,8 @@ def test_an_answer_is_exported_whole(site: LiveSite, client: TestClient, monkeyp
     assert [feature["id"] for feature in features] == ["T2", "T1"]
     points = client.get("/api/v1/tracks/T1/history", headers={"Accept": "text/csv"}).text
     assert len(points.splitlines()) == 1 + 21
+    while not client.get("/api/v1/tracks").json()["tracks"]:  # the board hears of it a moment later
+        time.sleep(0.02)
     live = client.get("/api/v1/tracks", headers={"Accept": "text/csv"}).text
     assert live.splitlines()[1].startswith("cam-1,")
     assert client.get("/api/v1/detections", params={"format": "csv"}).text.startswith("time,sensor,sequence,class")
