@@ -162,8 +162,8 @@ def test_an_answer_is_exported_whole(site: LiveSite, client: TestClient, monkeyp
     table = client.get("/api/v1/tracks", params=asked | {"format": "csv"})
     assert table.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(table.text)))
-    assert [row["id"] for row in rows] == ["T2", "T1", "cam-1"]
-    assert (rows[0]["claimed_id"], rows[0]["latitude"], rows[2]["latitude"]) == ("'=HYPERLINK()", "47.4", "")
+    assert [row["id"] for row in rows] == ["T2", "cam-1", "T1"]
+    assert (rows[0]["claimed_id"], rows[0]["latitude"], rows[1]["latitude"]) == ("'=HYPERLINK()", "47.4", "")
     assert len(client.get("/api/v1/tracks", params=asked | {"format": "csv", "limit": 1}).text.splitlines()) == 2
     features = client.get("/api/v1/tracks", params=asked, headers={"Accept": "application/geo+json"}).json()["features"]
     assert [feature["id"] for feature in features] == ["T2", "T1"]
