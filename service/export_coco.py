@@ -125,11 +125,12 @@ class _DataSet:
         name = f"images/{update.sensor_id}/{update.time_ns}.jpg"
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_bytes(picture.jpeg)
-        image = {"id": len(self.images) + 1, "file_name": name, "width": size[0], "height": size[1]}
+        number = len(self.images) + 1
+        image = {"id": number, "file_name": name, "width": size[0], "height": size[1]}
         image |= {"date_captured": rfc3339(update.time_ns), "camera": update.sensor_id}
         self.images.append(image | {"spectrum": picture.spectrum, "time_ns": update.time_ns})
         for track_id, track in named:
-            self._annotate(image["id"], track_id, track, update, words.get(track_id))
+            self._annotate(number, track_id, track, update, words.get(track_id))
 
     def _annotate(self, image: int, track_id: str, track: ImageTrack, update: CameraUpdate, mark: Mark | None) -> None:
         if mark is None and track.status is Status.TENTATIVE:
