@@ -76,7 +76,7 @@ class Tally:
         total = float(np.average(recall[known], weights=weights[known])) if known.any() else math.nan
         return {
             "recall": round(total, 3),
-            "by size": {_size(k): [round(float(recall[k]), 3), int(self.seen[k])] for k in np.flatnonzero(self.seen)},
+            "by size": {_size(k): [round(float(recall[k]), 3), int(n)] for k, n in enumerate(self.seen) if n},
             "called": {name: round(count / int(self.seen.sum()), 3) for name, count in self.called.most_common()},
             "false boxes per picture": round(sum(self.false.values()) / max(self.pictures, 1), 4),
             "false": dict(self.false),

@@ -159,8 +159,8 @@ def demo(
 
     demo = Demo(SystemClock(), cli_simulate.read_scenario(scenario))
     name = demo.site.file.site.name
-    options = {"host": host, "port": port, "data_folder": data, "cameras": demo.cameras(), "site_name": name}
-    settings = _settings(options, device)
+    options = {"host": host, "port": port, "data_folder": data, "site_name": name}
+    settings = _settings(options | {"cameras": demo.cameras(), "arrays": demo.arrays()}, device)
     recording = RecordingSettings(folder=settings.data_folder / "flights", keep_days=2.0, max_gb=4.0)
     _serve(settings.model_copy(update={"recording": recording}), demo.site, demo)
 
@@ -205,8 +205,8 @@ def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = Non
 
     logs.configure(settings.log_format, settings.log_level, logs.secrets_of((*settings.cameras, *settings.arrays)))
     address = server.address_of(listener)
-    make_capture = demo.make_capture if demo else None
-    with server.ended_by_signal(), Pipeline(settings, None, make_capture, site) as pipeline:
+    make_capture, make_feed = (demo.make_capture, demo.make_feed) if demo else (None, None)
+    with server.ended_by_signal(), Pipeline(settings, None, make_capture, site, make_feed) as pipeline:
         app = api.create_app(pipeline)
         with demo.joining(app, pipeline.bus) if demo else nullcontext():
             http = api.server(app, settings.host, settings.port)

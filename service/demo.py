@@ -17,6 +17,8 @@ from pydantic import AwareDatetime
 from fusion.reports import Refused, read_report
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
+from fusion.sensors.microphone_array.config import ArrayConfig
+from fusion.sensors.microphone_array.source import Block
 from fusion.site import Site
 from fusion.types import NS
 from models.types import Frame
@@ -25,6 +27,8 @@ from service.bus import Bus
 from service.capture import Capture
 from service.clock import Clock
 from service.schemas import rfc3339, to_ns
+from service.simulated_sound import array_config, sound_blocks
+from service.sound_capture import PlayedSound, SoundFeed
 from simulation.scenario import ScenarioFile, kept_scenario, read_scenario, scenario_names
 from simulation.site import SimulatedSite
 from simulation.truth import PictureTruth, TrueObject
@@ -83,6 +87,18 @@ class Demo:
             return present_frames(self._world, config.id, start_ns or clock.now_ns(), clock, self._tell)
 
         return Capture(config, clock, open_frames=frames)
+
+    def arrays(self) -> tuple[ArrayConfig, ...]:
+        return tuple(array_config(self._world, sensor_id) for sensor_id in self._world.ears)
+
+    def make_feed(self, config: ArrayConfig, clock: Clock) -> SoundFeed:
+        def blocks() -> Iterator[Block]:
+            start_ns = clock.now_ns()
+            for _, block in sound_blocks(self._world, config.id, start_ns, clock.now_ns):
+                if block is not None:
+                    yield replace(block, time_ns=block.time_ns - start_ns)
+
+        return PlayedSound(config, clock, blocks)
 
     @contextmanager
     def joining(self, app: FastAPI, bus: Bus) -> Iterator[None]:

@@ -88,13 +88,13 @@ class Pipeline:
         clock: Clock | None = None,
         make_capture: MakeCapture | None = None,
         site: Site | None = None,
-        make_feed: MakeFeed = sound_feed,
+        make_feed: MakeFeed | None = None,
     ) -> None:
         self.settings = settings
         self.site = site
         self.clock = clock or SystemClock()
         self._make_capture = make_capture or Capture
-        self._make_feed = make_feed
+        self._make_feed = make_feed or sound_feed
         self.bus = Bus(self.clock.now_ns)
         self.live = LiveState(settings.sensor_ids)
         self.hearings = Hearings()

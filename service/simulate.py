@@ -27,13 +27,18 @@ from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from fusion.reports import Refused, read_report
+from fusion.sensors.microphone_array.config import ArrayConfig
+from fusion.site import Sensor
 from fusion.types import NS
+from models.acoustic_infer import Recogniser, load_recogniser
 from models.types import Band, Detections, Frame
 from service import journal
-from service.bus import Bus, Full
+from service.bus import Bus, Full, Publisher
 from service.camera_line import CameraLine, FrameDetector
 from service.clock import Clock
 from service.detection import DetectorPool
+from service.ear import Ear, Heard
+from service.hearing import heard_scan
 from service.journal import FrameShelf, Journal
 from service.journal_about import About, CameraAbout, site_text
 from service.live import LiveState
@@ -41,6 +46,7 @@ from service.recording import RecordingPolicy, RecordingSettings
 from service.replay import Outcome
 from service.schemas import rfc3339
 from service.settings import DetectorSettings
+from service.simulated_sound import BLOCK_NS, array_config, sound_blocks
 from service.track import Progress
 from service.types import Message, ZoneChange
 from service.world import BEAT_S, World, camera_measure
@@ -55,7 +61,7 @@ from tracking.settings import TrackerSettings
 #: When the scenes begin, always the same, so that a flight depends on its scenario alone: 2026-06-01, noon UTC.
 EPOCH_NS = 1_780_315_200 * NS
 PICTURE_LATENCY_NS = 50_000_000  # from the middle of the exposure until the camera's update, as live
-REPORT_LATENCY_NS = 100_000_000  # from the broadcast until the receiver's report
+SOUND_LATENCY_NS = 30_000_000  # from the end of a block of sound until what was heard in it
 LISTEN_S = TRUTH_S = 0.1
 AHEAD = 4  # pictures of each camera that are drawn and looked at before their turn
 UNBOUNDED = 1e6  # minutes and GB of a part: the flight is one file
@@ -158,6 +164,7 @@ class Simulation:
         self.messages = 0
         self._truth = SimulatedSite(scenario, EPOCH_NS)
         self._agenda = Agenda()
+        self._recogniser: Recogniser | None = None
         self._clock = SteppedClock(EPOCH_NS)
         self._bus = Bus(self._clock.now_ns)
         self._said = self._bus.subscribe("journal", capacity=journal.CAPACITY, full=Full.REFUSE_NEWEST)
@@ -166,6 +173,7 @@ class Simulation:
         live.watch(shelf.put)
         self._detectors = DetectorPool(detector, [camera.band for camera in self._truth.scene.cameras.values()])
         self._eyes = [self._eye(sensor_id, live) for sensor_id in self._truth.scene.cameras]
+        self._hearers = [self._hearer(sensor_id) for sensor_id in self._truth.ears]
         self._receivers = {r.sensor_id: self._network(r.sensor_id) for r in self._truth.receivers}
         self._reports = count(1)
         self._journal = self._begin_journal(folder, frames, shelf)
@@ -176,6 +184,8 @@ class Simulation:
     def __exit__(self, *_: object) -> None:
         for eye in self._eyes:
             eye.close()
+        for hearer in self._hearers:
+            hearer.close()
         self._journal.close()
 
     def until(self, seconds: float, progress: Progress) -> None:
@@ -189,6 +199,8 @@ class Simulation:
         self._every(TRUTH_S, self._tell_truth)
         for eye in self._eyes:
             self._agenda.plan(EPOCH_NS + PICTURE_LATENCY_NS, partial(self._look, eye))
+        for hearer in self._hearers:
+            self._agenda.plan(EPOCH_NS + BLOCK_NS + SOUND_LATENCY_NS, partial(self._hear, hearer))
         self._every(LISTEN_S, self._listen)
         self._every(BEAT_S, partial(self._beat, progress))
         for time_ns, act in self._agenda.until(EPOCH_NS + round(seconds * NS)):
@@ -224,6 +236,10 @@ class Simulation:
     def _look(self, eye: _Eye) -> None:
         due_ns = eye.look(self._bus)
         self._agenda.plan(due_ns + PICTURE_LATENCY_NS, partial(self._look, eye))
+
+    def _hear(self, hearer: _Hearer) -> None:
+        due_ns = hearer.hear()
+        self._agenda.plan(due_ns + SOUND_LATENCY_NS, partial(self._hear, hearer))
 
     def _listen(self) -> None:
         """What the receivers heard of late."""
@@ -269,6 +285,13 @@ class Simulation:
             measure=camera_measure(self._truth.site.sensors[sensor_id], thresholds),
         )
         return _Eye(line, looks(self._truth, sensor_id, self._detectors.get(band)))
+
+    def _hearer(self, sensor_id: str) -> _Hearer:
+        sensor = self._truth.site.sensors[sensor_id]
+        config = array_config(self._truth, sensor_id)
+        if self._recogniser is None:
+            self._recogniser = load_recogniser(device="cpu")
+        return _Hearer(config, sensor, heard_blocks(self._truth, config, self._recogniser), self._network(sensor_id))
 
     def _begin_journal(self, folder: Path, frames: RecordingPolicy, shelf: FrameShelf) -> Journal:
         settings = RecordingSettings(
@@ -371,6 +394,52 @@ class _Eye:
             self._found.detections = look.detections
             self._line.process(look.frame, self._found)
         return look.next_ns
+
+    def close(self) -> None:
+        self._ahead.close()
+
+
+# ── Sound ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What follows from a block of sound; nothing where the array is silent.
+
+    Attributes:
+        end_ns: true time of its end.
+    """
+
+    end_ns: int
+    heard: tuple[Heard, ...] = ()
+
+
+def heard_blocks(site: SimulatedSite, config: ArrayConfig, recogniser: Recogniser) -> Iterator[Hearing]:
+    """An array's sound through its ear, without end."""
+    ears = site.ears[config.id]
+    ear = Ear(config, ears.rate_hz, recogniser)
+    for end_ns, block in sound_blocks(site, config.id):
+        yield Hearing(end_ns, () if block is None else tuple(ear.step(block)))
+
+
+class _Hearer:
+    """One array: what it hears, made ahead, to scans."""
+
+    def __init__(self, config: ArrayConfig, sensor: Sensor, hearings: Iterator[Hearing], sender: Publisher) -> None:
+        assert sensor.pose is not None
+        self._config = config
+        self._pose, self._coverage = sensor.pose, sensor.coverage
+        self._ahead = _Ahead(hearings)
+        self._sender = sender
+
+    def hear(self) -> int:
+        """Publish what is due; the true time at which the next block ends."""
+        hearing = next(self._ahead)
+        for heard in hearing.heard:
+            scan = heard_scan(heard, self._config.speed_mps, self._pose, self._coverage, True)
+            if scan is not None:
+                self._sender.publish(f"scan.{self._config.id}", scan)
+        return hearing.end_ns + BLOCK_NS
 
     def close(self) -> None:
         self._ahead.close()

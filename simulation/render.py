@@ -25,6 +25,7 @@ from simulation.world import Aircraft
 #: What changes no pixel by this much is not in the truth; the faintest annotated birds of the clips make about 20.
 FAINTEST_LEVELS = 10.0
 _CLOUD_STEPS_PER_S = 10
+_LEAST_LIGHT = 0.02  # a camera amplifies no further
 _MARGIN_PX = 7
 _SHIFT = 4
 _LARGEST_TARGET_PX = 2048
@@ -200,7 +201,7 @@ class Renderer:
     def _noise_tile(self) -> Image:
         """Noise to cut each frame's from, at a random place."""
         size = (self.camera.model.height + 64, self.camera.model.width + 64, 1)
-        sigma = self._look.noise / self._light  # the less light, the more the camera amplifies
+        sigma = self._look.noise / max(self._light, _LEAST_LIGHT)  # the less light, the more the camera amplifies
         noise = np.random.default_rng((*self._seed, 1)).normal(0.0, sigma, size).astype(np.float32)
         return np.repeat(noise, self._backdrop.still.shape[2], axis=2)
 

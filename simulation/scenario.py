@@ -31,12 +31,22 @@ class Weather(_Strict):
     Attributes:
         clouds: share of the sky, 0..1.
         haze: metres over which contrast falls to 1/e.
-        light: daylight on the visible cameras: 1 at noon, 0.3 at dusk. Infrared does not care.
+        light: daylight on the visible cameras: 1 at noon, 0.3 at dusk, 0 at night. Infrared does not care.
+        wind, wind_from: m/s, and degrees where it comes from: multirotors lean into it, microphones rumble.
+        temperature: degrees Celsius; sets the speed of sound.
     """
 
     clouds: Annotated[float, Field(ge=0.0, le=1.0)] = 0.35
     haze: Annotated[float, Field(ge=100.0, le=1e6)] = 30_000.0
-    light: Annotated[float, Field(ge=0.1, le=1.0)] = 1.0
+    light: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    wind: Annotated[float, Field(ge=0.0, le=40.0)] = 0.0
+    wind_from: Annotated[float, Field(ge=0.0, le=360.0)] = 270.0
+    temperature: Annotated[float, Field(ge=-40.0, le=50.0)] = 15.0
+
+    def wind_mps(self) -> tuple[float, float, float]:
+        """Velocity of the air, ENU."""
+        towards = math.radians(self.wind_from + 180.0)
+        return self.wind * math.sin(towards), self.wind * math.cos(towards), 0.0
 
 
 class ClockFault(_Strict):

@@ -21,12 +21,16 @@ from simulation.render import Truth as Drawn
 from simulation.scenario import AircraftConfig, Faults, Orbit, ScenarioFile, Waypoints
 from simulation.scene import Scene
 from simulation.shapes import Airliner, Bird, Body, Quadcopter
+from simulation.sound_field import Air
+from simulation.soundscape import Ears
 from simulation.truth import PictureTruth, TrueBox, TrueObject, Truth
 from simulation.world import Aircraft, Beside, Limits, Trajectory, Vector, WaypointFlight
 from simulation.world import Orbit as Round
 
 #: Frames a second of a camera that does not say: what two cores hold with drawing and detecting on three cameras.
 DEFAULT_RATE_HZ = 12.0
+#: Of an array that does not say.
+SAMPLE_RATE_HZ = 16_000
 _REACH_M = 3_000.0
 _SIZES_M = {"drone": 0.5, "bird": 0.8, "airplane": 38.0}
 _REFLECTANCES = {"drone": 0.2, "bird": 0.22, "airplane": 0.95}
@@ -60,11 +64,29 @@ class SimulatedSite:
 
     @cached_property
     def aircraft(self) -> tuple[Aircraft, ...]:
-        rng = np.random.default_rng((self.file.seed, 5))
+        rng, wind = np.random.default_rng((self.file.seed, 5)), self.file.weather.wind_mps()
         made: list[Aircraft] = []
         for config in self.file.aircraft:
-            made += [_aircraft(config, len(made) + k + 1, k, rng) for k in range(config.count)]
+            made += [_aircraft(config, len(made) + k + 1, k, rng, wind) for k in range(config.count)]
         return tuple(made)
+
+    @cached_property
+    def ears(self) -> dict[str, Ears]:
+        """What each microphone array hears."""
+        weather = self.file.weather
+        return {
+            sensor.id: Ears(
+                sensor.id,
+                np.array(sensor.microphones) + _place(sensor),
+                self.aircraft,
+                self.file.seed,
+                round(float(sensor.capture.get("sample_rate_hz", SAMPLE_RATE_HZ))),
+                Air(weather.temperature),
+                weather.wind,
+            )
+            for sensor in self.file.sensors
+            if sensor.kind == "microphone_array" and sensor.microphones is not None
+        }
 
     @cached_property
     def receivers(self) -> tuple[Receiver, ...]:
@@ -173,10 +195,14 @@ def _camera(config: SensorConfig, model: CameraModel, told: Orientation, turned:
     )
 
 
-def _aircraft(config: AircraftConfig, object_id: int, member: int, rng: np.random.Generator) -> Aircraft:
+def _aircraft(
+    config: AircraftConfig, object_id: int, member: int, rng: np.random.Generator, wind_mps: Vector
+) -> Aircraft:
     name = config.name if config.count == 1 else f"{config.name}-{member + 1}"
     drag = _DRAG_PER_S if config.class_ == "drone" else 0.0
-    return Aircraft(object_id, config.class_, _trajectory(config, member, rng), _body(config, rng), drag, name)
+    return Aircraft(
+        object_id, config.class_, _trajectory(config, member, rng), _body(config, rng), drag, name, wind_mps
+    )
 
 
 def _trajectory(config: AircraftConfig, member: int, rng: np.random.Generator) -> Trajectory:

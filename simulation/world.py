@@ -202,8 +202,9 @@ class Aircraft:
     Attributes:
         object_id: unique in the scene.
         class_name: one of `models.types.CLASSES`.
-        drag_per_s: horizontal deceleration per speed that its tilt must overcome (multirotors lean into their way).
+        drag_per_s: horizontal deceleration per airspeed that its tilt must overcome (multirotors lean into their way).
         name: for people.
+        wind_mps: velocity of the air, ENU.
     """
 
     object_id: int
@@ -212,13 +213,14 @@ class Aircraft:
     body: Body
     drag_per_s: float = 0.0
     name: str = ""
+    wind_mps: Vector = (0.0, 0.0, 0.0)
 
     def attitude(self, state: State) -> FloatArray:
         """Rotation body → ENU [3, 3]; body axes x forward, y left, z up.
 
         The up axis carries the specific force: a multirotor tilts to accelerate, and a wing banks into its turn.
         """
-        force = state.acceleration + self.drag_per_s * state.velocity
+        force = state.acceleration + self.drag_per_s * (state.velocity - self.wind_mps)
         up = _unit(float(force[0]), float(force[1]), float(force[2]) + GRAVITY_M_S2)
         east, north = math.sin(state.heading_rad), math.cos(state.heading_rad)
         lean = up[0] * east + up[1] * north
