@@ -28,7 +28,20 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.types import Band
-from service import alerts, flights, intake, marks, plan, problems, schemas, score, statistics_api, system, zones
+from service import (
+    alerts,
+    flights,
+    intake,
+    marks,
+    plan,
+    pointing,
+    problems,
+    schemas,
+    score,
+    statistics_api,
+    system,
+    zones,
+)
 from service.board import MOST_ALERTS, Board
 from service.bus import Bus
 from service.clock import Clock
@@ -161,6 +174,7 @@ def create_app(
     app.include_router(intake.router(_intake(site)))
     app.include_router(plan.router(site.settings.site_name, place))
     app.include_router(zones.router(site.zones))
+    app.include_router(pointing.router(place, board))
     app.include_router(score.router(keeper, world))
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
     app.include_router(marks.router(marks.MarkDesk(site.store, board, site.bus, site.clock)))

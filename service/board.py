@@ -69,6 +69,10 @@ class WorldTracks:
         self.time_ns = update.time_ns if update else 0
         self.ids = tuple(each.track.track_id for each in self._tracks)
 
+    @property
+    def shown(self) -> tuple[WorldTrack, ...]:
+        return self._tracks
+
     @cached_property
     def encoded(self) -> tuple[LiveTrack, ...]:
         return tuple(map(self._encode, self._tracks))
