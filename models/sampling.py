@@ -22,8 +22,11 @@ from models.types import CLASSES, Band
 
 #: Every third frame of 30 a second: the spacing of the time planes (0.1 s).
 GRID = 3
-#: Share of crops by the class that the clip was filmed for: drones matter most, no class is rare.
-CLASS_SHARE = {"drone": 0.36, "bird": 0.22, "airplane": 0.20, "helicopter": 0.22}
+#: Ages of the earlier pictures, on the grid: `Architecture.history`.
+STEPS_BACK = (1, 2, 5)
+#: Share of crops by the class that the clip was filmed for: drones matter most, no class is rare among the others.
+DRONES = 0.36
+OTHERS = {"bird": 0.34, "airplane": 0.32, "helicopter": 0.34}
 #: Largest and smallest size that the random zoom gives an object, network pixels.
 SIZE_RANGE = (6.0, 100.0)
 #: Range of the random zoom, and in the calm end of a training.
@@ -99,12 +102,13 @@ class Sampler:
         size: int,
         seed: int,
         calm_after: int = 1 << 62,
-        steps_back: tuple[int, ...] = (1, 2, 5),
+        pasted: float = PASTED,
+        drones: float = DRONES,
     ) -> None:
-        self.clips, self.cache, self.band, self.size, self.steps_back = clips, cache, band, size, steps_back
+        self.clips, self.cache, self.band, self.size, self.pasted = clips, cache, band, size, pasted
         self.calm_after, self.drawn = calm_after, 0
         self.random = np.random.default_rng(seed)
-        self.chances = _clip_chances(clips)
+        self.chances = _clip_chances(clips, drones)
 
     @property
     def calm(self) -> bool:
@@ -117,7 +121,7 @@ class Sampler:
         warp = self._warp(boxes, self.cache.arrays[clip.name].shape[2:])
         view = self._view(clip, index, warp, self.size)
         corners, labels = _move_boxes(boxes, warp, self.size)
-        if self.random.random() < (CALM_PASTED if self.calm else PASTED):
+        if self.random.random() < (CALM_PASTED if self.calm else self.pasted):
             corners, labels = self._paste(view, corners, labels)
         spatial, *earlier = self._degrade(view)
         planes = normalise(spatial, [picture[0] for picture in earlier])
@@ -176,10 +180,10 @@ class Sampler:
         """Mostly as far back as wanted; sometimes none or one step off: live sources start, stall and drop frames."""
         chance = self.random.random()
         if chance < 0.04:
-            return [index] * len(self.steps_back)
+            return [index] * len(STEPS_BACK)
         known = int(self.random.integers(1, 6)) if chance < 0.12 else index  # since the camera started
         off = int(chance < 0.18)
-        return [_kept(index, step + off, min(known, index)) for step in self.steps_back]
+        return [_kept(index, step + off, min(known, index)) for step in STEPS_BACK]
 
     def _warp(self, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Affine 2x3 from network pixels to crop pixels: mostly some object in view, else anywhere."""
@@ -325,14 +329,15 @@ def _within(middle: float, half: float, length: int) -> float:
     return min(max(middle, half), length - half) if length > 2 * half else length / 2
 
 
-def _clip_chances(clips: list[Clip]) -> np.ndarray:
-    """By class as in `CLASS_SHARE`; within a class, scenes and distances with many clips count less for each."""
+def _clip_chances(clips: list[Clip], drones: float) -> np.ndarray:
+    """By class as in `OTHERS`, drones apart; within a class, scenes and distances of many clips count less for each."""
     crowd = Counter((c.label, c.scene, c.distance) for c in clips)
     weight = np.array([crowd[c.label, c.scene, c.distance] ** -0.5 if c.labelled_frames else 0.0 for c in clips])
     for index, name in enumerate(CLASSES):
         of_class = np.array([c.label == index for c in clips])
         if of_class.any():
-            weight[of_class] *= CLASS_SHARE[name] / weight[of_class].sum()
+            share = drones if name == "drone" else (1 - drones) * OTHERS[name]
+            weight[of_class] *= share / weight[of_class].sum()
     return weight / weight.sum()
 
 

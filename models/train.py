@@ -35,7 +35,7 @@ from models.halmstad import load_clips
 from models.infer import WeightsError
 from models.input_ranges import set_largest_inputs
 from models.losses import Targets, detection_loss
-from models.sampling import FrameCache, Sample, Sampler
+from models.sampling import DRONES, PASTED, FrameCache, Sample, Sampler
 from models.types import Band
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -57,14 +57,27 @@ class Recipe:
     calm: int = 1200  # last steps, on crops close to what a camera gives
     seed: int = 1
     start: str = ""  # the recipe whose weights it begins with; none: from scratch
+    pasted: float = PASTED  # share of crops with an object of another clip
+    drones: float = DRONES  # share of crops of drone clips
 
 
 _FURTHER = {"steps": 7500, "rate": 1.5e-3, "warm_up": 200, "seed": 2}
 RECIPES: dict[str, Recipe] = {
     "infrared": Recipe("infrared"),
     "visible": Recipe("visible"),
-    "infrared-further": Recipe("infrared", **_FURTHER, start="infrared"),
+    "infrared-further": Recipe("infrared", **(_FURTHER | {"steps": 6000}), start="infrared"),
     "visible-further": Recipe("visible", **_FURTHER, start="visible"),
+    "visible-last": Recipe(
+        "visible",
+        steps=3300,
+        rate=1e-3,
+        warm_up=150,
+        calm=1000,
+        seed=3,
+        start="visible-further",
+        pasted=0.15,
+        drones=0.5,
+    ),
 }
 
 
@@ -107,7 +120,8 @@ def train(
         run.begin_with(*start_weights(recipe.start, recipe.band, work))
     calm_after = (recipe.steps - recipe.calm - run.step) * recipe.batch
     cache = FrameCache(work / "cache", clips)
-    sampler = Sampler(clips, cache, recipe.band, recipe.crop, recipe.seed + run.step, calm_after)
+    shares = {"pasted": recipe.pasted, "drones": recipe.drones}
+    sampler = Sampler(clips, cache, recipe.band, recipe.crop, recipe.seed + run.step, calm_after, **shares)
     last = min(cap or recipe.steps, recipe.steps)
     try:
         _loop(run, sampler, last)
