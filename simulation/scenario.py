@@ -151,7 +151,27 @@ class Orbit(_Strict):
         return self.centre[2] - math.hypot(self.axes[0][2], self.axes[1][2]) - self.bob
 
 
-Motion = Annotated[Waypoints | Orbit, Field(discriminator="kind")]
+class Evasive(_Strict):
+    """A multirotor that never flies straight for long: from turn to turn, at places that the seed decides.
+
+    Attributes:
+        centre, reach: ENU metres; it keeps within the reach to both sides of the centre.
+        turns: in a round, after which it flies the same again.
+    """
+
+    kind: Literal["evasive"]
+    centre: Triple
+    reach: tuple[Positive, Positive, Positive]
+    turns: Annotated[int, Field(ge=3, le=500)] = 40
+    speed: Annotated[float, Field(gt=0.0, le=80.0)] = 18.0
+    acceleration: Annotated[float, Field(gt=0.0, le=_HARDEST_TURN_M_S2)] = 8.0
+    jerk: Annotated[float, Field(gt=0.0, le=500.0)] = 30.0
+
+    def lowest_m(self) -> float:
+        return self.centre[2] - self.reach[2]
+
+
+Motion = Annotated[Waypoints | Orbit | Evasive, Field(discriminator="kind")]
 
 
 class RemoteId(_Strict):
@@ -173,6 +193,7 @@ class AircraftConfig(_Strict):
 
     Attributes:
         name: of it, or of the group, whose members are called `name-1`, `name-2`…
+        form: of a drone.
         count, spacing: size of the group, and metres between its members: drones keep formation, birds flock.
         size: metres: motor to motor, wingspan or length.
         reflectance: of its skin, 0..1.
@@ -181,7 +202,8 @@ class AircraftConfig(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: Name
-    class_: Literal["drone", "bird", "airplane"] = Field(alias="class")
+    class_: Literal["drone", "bird", "airplane", "helicopter"] = Field(alias="class")
+    form: Literal["multirotor", "fixed_wing"] | None = None
     count: Annotated[int, Field(ge=1, le=MOST_AIRCRAFT)] = 1
     spacing: Positive = 8.0
     size: Annotated[float, Field(ge=0.1, le=80.0)] | None = None
@@ -193,6 +215,10 @@ class AircraftConfig(_Strict):
     def _is_possible(self) -> AircraftConfig:
         if self.motion.lowest_m() < 0.0:
             raise ValueError(f"{self.name} flies below the ground (up < 0); raise its motion")
+        if self.form is not None and self.class_ != "drone":
+            raise ValueError("only a drone has a form; remove it")
+        if self.form == "fixed_wing" and not isinstance(self.motion, Orbit):
+            raise ValueError("a fixed wing cannot stop; give it an orbit")
         if self.remote_id is not None and (self.class_ == "bird" or self.count > 1):
             raise ValueError("only a single drone or aeroplane has a Remote ID; write each of a group out by itself")
         return self

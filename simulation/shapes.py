@@ -106,6 +106,8 @@ class Quadcopter:
 #: Motors of a quadcopter, shares of its diagonal; and how fast each turns.
 _TIPS = tuple((x, y) for x in (0.35, -0.35) for y in (0.35, -0.35))
 _TURNS_PER_S = (88.3, 91.7, 93.9, 86.1)
+#: Where a helicopter's skids hang.
+_STRUTS = tuple((x, y) for x in (0.18, -0.02) for y in (0.1, -0.1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +183,75 @@ class Airliner:
             engine = _stroke((0.06, side * 0.16, -0.05), (-0.06, side * 0.16, -0.05), 0.06, Paint(0.4, 1.0), scale)
             parts += [_plate(wing, skin, scale), _plate(tail, skin, scale), engine]
         return tuple(parts)
+
+
+@dataclass(frozen=True)
+class FixedWing:
+    """A small aeroplane without a crew: straight wings, a thin tail, a propeller behind.
+
+    Attributes:
+        wingspan_m: tip to tip.
+    """
+
+    wingspan_m: float
+    reflectance: float = 0.35
+
+    @property
+    def radius_m(self) -> float:
+        return 0.6 * self.wingspan_m
+
+    def parts(self, time_s: float) -> tuple[Part, ...]:
+        """The same at any time."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Part, ...]:
+        skin, scale = Paint(self.reflectance, 0.4), self.wingspan_m
+        wing = [(0.1, 0.5, 0.04), (0.1, -0.5, 0.04), (-0.03, -0.5, 0.04), (-0.03, 0.5, 0.04)]
+        tail = [(-0.38, 0.13, 0.02), (-0.38, -0.13, 0.02), (-0.46, -0.13, 0.02), (-0.46, 0.13, 0.02)]
+        fin = [(-0.38, 0.0, 0.02), (-0.46, 0.0, 0.02), (-0.47, 0.0, 0.13), (-0.41, 0.0, 0.13)]
+        hull = _stroke((0.22, 0.0, 0.0), (-0.12, 0.0, 0.0), 0.1, skin, scale)
+        boom = _stroke((-0.1, 0.0, 0.01), (-0.45, 0.0, 0.02), 0.03, skin, scale)
+        motor = _stroke((0.24, 0.0, 0.0), (0.2, 0.0, 0.0), 0.06, Paint(self.reflectance, 1.0), scale)
+        plates = [_plate(corners, skin, scale) for corners in (wing, tail, fin)]
+        return (*plates, boom, hull, motor)
+
+
+@dataclass(frozen=True)
+class Helicopter:
+    """A cabin, a tail boom with a fin, skids, four blades and a warm engine.
+
+    Attributes:
+        length_m: nose to fin.
+    """
+
+    length_m: float
+    reflectance: float = 0.25
+
+    @property
+    def radius_m(self) -> float:
+        return 0.7 * self.length_m
+
+    def parts(self, time_s: float) -> tuple[Part, ...]:
+        """Blades where they are at `time_s`, and the rest, which does not move."""
+        turn = math.tau * 6.3 * time_s
+        blades = [self._blade(turn + quarter * math.pi / 2.0) for quarter in range(4)]
+        return (*self._cabin, *blades)
+
+    def _blade(self, angle: float) -> Part:
+        tip = (0.1 + 0.5 * math.cos(angle), 0.5 * math.sin(angle), 0.2)
+        return _stroke((0.1, 0.0, 0.2), tip, 0.03, Paint(0.15, 0.2, opacity=0.7), self.length_m)
+
+    @cached_property
+    def _cabin(self) -> tuple[Part, ...]:
+        skin, shade, scale = Paint(self.reflectance, 0.6), Paint(0.5 * self.reflectance, 0.4), self.length_m
+        fin = [(-0.44, 0.0, -0.02), (-0.52, 0.0, -0.02), (-0.54, 0.0, 0.16), (-0.48, 0.0, 0.16)]
+        return (
+            *[_stroke((0.28, y, -0.17), (-0.12, y, -0.17), 0.02, shade, scale) for y in (0.1, -0.1)],
+            *[_stroke((x, y / 2.0, -0.06), (x, y, -0.17), 0.02, shade, scale) for x, y in _STRUTS],
+            _plate(fin, skin, scale),
+            _stroke((-0.05, 0.0, 0.03), (-0.5, 0.0, 0.05), 0.05, skin, scale),
+            _stroke((0.3, 0.0, -0.01), (-0.06, 0.0, 0.01), 0.19, skin, scale),
+            _stroke((0.1, 0.0, 0.1), (-0.05, 0.0, 0.1), 0.09, Paint(self.reflectance, 1.0), scale),
+            _stroke((0.1, 0.0, 0.1), (0.1, 0.0, 0.2), 0.03, shade, scale),
+        )

@@ -18,9 +18,9 @@ from simulation.landscape import Landscape
 from simulation.network import Network
 from simulation.remote_id import GpsError, Receiver, Report, Transmitter
 from simulation.render import Truth as Drawn
-from simulation.scenario import AircraftConfig, Faults, Orbit, ScenarioFile, Waypoints
+from simulation.scenario import AircraftConfig, Evasive, Faults, Orbit, ScenarioFile, Waypoints
 from simulation.scene import Scene
-from simulation.shapes import Airliner, Bird, Body, Quadcopter
+from simulation.shapes import Airliner, Bird, Body, FixedWing, Helicopter, Quadcopter
 from simulation.sound_field import Air
 from simulation.soundscape import Ears
 from simulation.truth import PictureTruth, TrueBox, TrueObject, Truth
@@ -32,8 +32,8 @@ DEFAULT_RATE_HZ = 12.0
 #: Of an array that does not say.
 SAMPLE_RATE_HZ = 16_000
 _REACH_M = 3_000.0
-_SIZES_M = {"drone": 0.5, "bird": 0.8, "airplane": 38.0}
-_REFLECTANCES = {"drone": 0.2, "bird": 0.22, "airplane": 0.95}
+_SIZES_M = {"drone": 0.5, "bird": 0.8, "airplane": 38.0, "helicopter": 11.0}
+_REFLECTANCES = {"drone": 0.2, "bird": 0.22, "airplane": 0.95, "helicopter": 0.25}
 _NO_FAULTS = Faults()
 #: Horizontal deceleration per speed that a multirotor leans against, 1/s.
 _DRAG_PER_S = 0.25
@@ -199,7 +199,7 @@ def _aircraft(
     config: AircraftConfig, object_id: int, member: int, rng: np.random.Generator, wind_mps: Vector
 ) -> Aircraft:
     name = config.name if config.count == 1 else f"{config.name}-{member + 1}"
-    drag = _DRAG_PER_S if config.class_ == "drone" else 0.0
+    drag = _DRAG_PER_S if config.class_ in ("drone", "helicopter") and config.form != "fixed_wing" else 0.0
     return Aircraft(
         object_id, config.class_, _trajectory(config, member, rng), _body(config, rng), drag, name, wind_mps
     )
@@ -211,12 +211,20 @@ def _trajectory(config: AircraftConfig, member: int, rng: np.random.Generator) -
     if isinstance(motion, Waypoints):
         limits = Limits(motion.speed, motion.acceleration, motion.jerk)
         leader: Trajectory = WaypointFlight(motion.points, limits, motion.hover, motion.phase)
+    elif isinstance(motion, Evasive):
+        leader = _evading(motion, rng)
     else:
         apart = config.class_ == "bird" and config.count > 1
         leader = _round(motion, rng.normal(0.0, config.spacing, 3) if apart else np.zeros(3), rng if apart else None)
     if config.count == 1 or config.class_ == "bird":
         return leader
     return Beside(leader, _slot(member, config.count, config.spacing))
+
+
+def _evading(motion: Evasive, rng: np.random.Generator) -> WaypointFlight:
+    places = np.array(motion.centre) + rng.uniform(-1.0, 1.0, (motion.turns, 3)) * motion.reach
+    points = tuple((float(e), float(n), float(u)) for e, n, u in places)
+    return WaypointFlight(points, Limits(motion.speed, motion.acceleration, motion.jerk), hover_s=0.0)
 
 
 def _round(motion: Orbit, shift: np.ndarray, rng: np.random.Generator | None) -> Round:
@@ -245,7 +253,9 @@ def _body(config: AircraftConfig, rng: np.random.Generator) -> Body:
     size = config.size or _SIZES_M[config.class_]
     reflectance = config.reflectance or _REFLECTANCES[config.class_]
     if config.class_ == "drone":
-        return Quadcopter(size, reflectance)
+        return FixedWing(size, reflectance) if config.form == "fixed_wing" else Quadcopter(size, reflectance)
+    if config.class_ == "helicopter":
+        return Helicopter(size, reflectance)
     if config.class_ == "airplane":
         return Airliner(size, reflectance)
     flap_hz, phase = float(rng.uniform(2.5, 5.0)), float(rng.random())

@@ -16,7 +16,7 @@ from simulation.landscape import Landscape
 from simulation.render import Renderer, Truth
 from simulation.scenario import kept_scenario
 from simulation.scene import Scene
-from simulation.shapes import Bird, Body, Quadcopter
+from simulation.shapes import Airliner, Bird, Body, FixedWing, Helicopter, Quadcopter
 from simulation.site import SimulatedSite
 from simulation.world import Aircraft, Limits, Orbit, Trajectory, WaypointFlight
 
@@ -244,3 +244,10 @@ def test_a_box_at_the_edge_is_cut_there(level: Renderer) -> None:
 def test_two_things_with_one_id_are_refused(scene: Scene) -> None:
     with pytest.raises(ValueError, match="id of its own"):
         Scene([], [scene.aircraft[0], scene.aircraft[0]], scene.landscape)
+
+
+@pytest.mark.parametrize("body", [QUADCOPTER, FixedWing(1.6), Helicopter(11.0), Airliner(38.0)])
+def test_no_part_of_a_body_reaches_beyond_its_radius(body: Body) -> None:
+    for time_s in (0.0, 0.013, 0.4):
+        reach = max(float(np.linalg.norm(part.points, axis=1).max()) for part in body.parts(time_s))
+        assert 0.6 * body.radius_m < reach <= body.radius_m
