@@ -38,6 +38,7 @@ from service import (
     problems,
     schemas,
     score,
+    site_draft,
     statistics_api,
     system,
     zones,
@@ -173,6 +174,7 @@ def create_app(
     app.include_router(sounds.router())
     app.include_router(intake.router(_intake(site)))
     app.include_router(plan.router(site.settings.site_name, place))
+    app.include_router(site_draft.router(site.settings.site_name, site.world.site if site.world else None))
     app.include_router(zones.router(site.zones))
     app.include_router(pointing.router(place, board))
     app.include_router(score.router(keeper, world))

@@ -56,13 +56,22 @@ def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SiteError([Fault(1, "", "the file is not UTF-8 text; a site is written in YAML")]) from None
+    return checked_site(text, path.parent)
+
+
+def checked_site(text: str, folder: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
+    """The site that a text is, and its cameras; names of files are as seen from `folder`.
+
+    Raises:
+        SiteError: all that is wrong with it.
+    """
     site = parse_site(text)
     cameras: list[CameraConfig] = []
     faults: list[Fault] = []
     for index, sensor in enumerate(site.file.sensors):
         if sensor.kind == "camera" and sensor.source is not None:
             try:
-                cameras.append(_camera(sensor, path.parent))
+                cameras.append(_camera(sensor, folder))
             except ValidationError as error:
                 faults += _faults(error, index, _lines(text)[index])
     if faults:

@@ -15,6 +15,7 @@ OUTPUT = HERE / "src" / "schema.ts"
 #: What the console reads; what these refer to comes along by itself.
 MODELS = ("Track", "Detection", "Sensor", "Zone", "Alert")
 PLAN = ("Plan",)  # of service.plan
+DRAFT = ("DraftVerdict",)  # of service.site_draft
 SYSTEM = ("System",)  # of service.system
 FLIGHTS = ("FlightModel", "ReplayModel")  # of service.flights
 HEADER = "// Written by generate_types.py from service/schemas.py. Do not edit.\n"
@@ -86,9 +87,9 @@ def generate() -> str:
     """The whole of schema.ts."""
     from pydantic.json_schema import models_json_schema
 
-    from service import flights, plan, schemas, system
+    from service import flights, plan, schemas, site_draft, system
 
-    owners = ((schemas, MODELS), (plan, PLAN), (flights, FLIGHTS), (system, SYSTEM))
+    owners = ((schemas, MODELS), (plan, PLAN), (flights, FLIGHTS), (system, SYSTEM), (site_draft, DRAFT))
     models = [getattr(owner, name) for owner, names in owners for name in names]
     _, definitions = models_json_schema([(model, "serialization") for model in models])
     found: Schema = definitions["$defs"]

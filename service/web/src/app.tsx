@@ -15,6 +15,7 @@ import { page } from "./pages";
 import { ReplayBar } from "./replay_bar";
 import { SensorPage } from "./sensor_page";
 import { SensorList } from "./sensors";
+import { SetupPage } from "./setup";
 import { located } from "./site";
 import { full, sensors, tracks } from "./state";
 import { language, words } from "./strings";
@@ -123,6 +124,8 @@ function OtherPage() {
       return <AlertsPage />;
     case "sensor":
       return <SensorPage />;
+    case "setup":
+      return <SetupPage />;
     case "statistics":
       return <StatisticsPage />;
     case "compare":

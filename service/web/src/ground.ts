@@ -99,3 +99,9 @@ function distorted(a: number, b: number, { distortion: [k1, k2, p1, p2, k3] }: L
   const radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3));
   return [a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a), b * radial + p1 * (r2 + 2 * b * b) + 2 * p2 * a * b];
 }
+
+/** Latitude and longitude (degrees) of a place near the site: the inverse of `placeOf`. */
+export function geodeticOf([east, north]: Place, origin: Origin): readonly [number, number] {
+  const [oneEast, oneNorth] = placeOf(origin.latitude + 1e-3, origin.longitude + 1e-3, origin);
+  return [origin.latitude + (north / oneNorth) * 1e-3, origin.longitude + (east / oneEast) * 1e-3];
+}

@@ -14,6 +14,7 @@ import "./styles/console.css";
 import "./styles/pages.css";
 import "./styles/alerts.css";
 import "./styles/sensor.css";
+import "./styles/setup.css";
 import "./styles/statistics.css";
 import "./styles/timeline.css";
 

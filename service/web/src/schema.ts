@@ -33,6 +33,17 @@ export interface Disk {
   readonly total: number;
 }
 
+export interface DraftFault {
+  readonly line: number;
+  readonly where: string;
+  readonly what: string;
+}
+
+export interface DraftVerdict {
+  readonly text: string;
+  readonly faults: readonly DraftFault[];
+}
+
 export interface FlightModel {
   readonly id: string;
   readonly state: "recording" | "whole" | "cut" | "unreadable";

@@ -40,7 +40,7 @@ const text = phrases(
       dropped: "Left out",
       reconnects: "Opened anew",
       clock: "Its time comes from",
-      last: "Newest picture",
+      last: "Newest",
       size: "Size",
       place: "Place (east, north, up)",
       view: "Looks (azimuth, elevation)",
@@ -79,7 +79,7 @@ const text = phrases(
       dropped: "Écartées",
       reconnects: "Rouvert",
       clock: "Son heure vient de",
-      last: "Dernière image",
+      last: "Dernière",
       size: "Taille",
       place: "Lieu (est, nord, haut)",
       view: "Regarde (azimut, élévation)",
@@ -197,7 +197,7 @@ function healthOf(sensor: Sensor): readonly (readonly [string, string])[] {
   const dropped = Object.entries(sensor.dropped).map(([reason, count]) => `${reason} ${count}`);
   return [
     [t.facts.source, sensor.source],
-    [t.facts.rate, sensor.fps.toFixed(1)],
+    ...(sensor.kind === "camera" ? [[t.facts.rate, sensor.fps.toFixed(1)] as const] : []),
     [t.facts.came, String(sensor.frames_in)],
     [t.facts.processed, String(sensor.processed)],
     [t.facts.dropped, dropped.join(", ") || "0"],

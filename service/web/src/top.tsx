@@ -9,7 +9,7 @@ import { type PageName, openPage, page, pageAddress, pageNames } from "./pages";
 import { nextTheme, theme } from "./theme";
 import { isReplay } from "./world";
 
-const linked: readonly PageName[] = ["live", "alerts", "flights", "statistics"];
+const linked: readonly PageName[] = ["live", "alerts", "flights", "statistics", "setup"];
 
 function LinkState() {
   const t = words.value;
