@@ -4,6 +4,7 @@ import { computed, signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { AlertsPage } from "./alert_log";
 import { AlertPanel } from "./alerts";
+import { Away } from "./away";
 import { Wall, bestColumns, cameraAspect, useSize } from "./cameras";
 import { Help } from "./help";
 import { ComparePage } from "./compare";
@@ -151,6 +152,7 @@ export function App() {
       {!isPane && <TopBar />}
       <Banner />
       <ReplayBar />
+      <Away />
       {page.value === "live" ? <Situation /> : <OtherPage />}
       <Announcer />
       <Help />

@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { App } from "./app";
+import { startAway } from "./away";
 import { startClock } from "./clock";
 import { keepFeeds } from "./feed";
 import { startLink } from "./link";
@@ -26,6 +27,7 @@ startReplay();
 startLiveWatch();
 startPast();
 startSound();
+startAway();
 sensors.subscribe((all) => keepFeeds(new Set(all.map(({ id }) => id))));
 
 const root = document.getElementById("console");

@@ -22,6 +22,7 @@ const flushMs = 100;
 
 const table = new Map<string, ListedTrack>();
 let flush: ReturnType<typeof setTimeout> | undefined;
+let flushedAt = 0;
 
 export const tracks = signal<readonly ListedTrack[]>([]);
 export const sensors = signal<readonly Sensor[]>([]);
@@ -41,12 +42,12 @@ const listed = (track: Track): ListedTrack => ({
   age: (Date.parse(track.time) - Date.parse(track.first_seen)) / 1000,
 });
 
-/** Tracks change with every frame; the list follows ten times a second. */
+/** Tracks change with every frame; the list follows ten times a second, and at once where nothing changed for long. */
 function flushSoon(): void {
   flush ??= setTimeout(() => {
-    flush = undefined;
+    [flush, flushedAt] = [undefined, performance.now()];
     tracks.value = [...table.values()];
-  }, flushMs);
+  }, Math.max(0, flushedAt + flushMs - performance.now()));
 }
 
 function endTrack(id: string, at: number): void {
