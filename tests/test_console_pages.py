@@ -91,7 +91,7 @@ def test_an_alert_calls_is_noted_and_stays_reviewable(open_page: Open, posted: s
     row = alarms.get_by_role("listitem").filter(has_text="in Hangar")
     row.wait_for()
     page.locator("canvas.chart").click(position={"x": 5, "y": 5})  # before a touch no browser lets a page sound
-    page.wait_for_function("Number(document.documentElement.dataset.sounded) > 0")
+    page.wait_for_function("() => Number(document.documentElement.dataset.sounded) > 0")
     row.get_by_role("button", name="Note and verdict").click()
     row.get_by_role("textbox", name="Note").fill("our own inspection flight")
     page.screenshot(path=artifacts / "console-1440-note.png")

@@ -24,7 +24,8 @@ export interface ChartTrack {
   readonly label: string;
   /** A word for an identity that must not be missed, else empty. */
   readonly warning: string;
-  readonly trail: readonly Place[];
+  /** Oldest first. */
+  readonly trail: readonly { readonly place: Place }[];
 }
 
 export interface Chart {
@@ -39,6 +40,9 @@ export interface Chart {
   readonly camera: string | undefined;
 }
 
+/** More tracks than these have short trails of one shade. */
+const crowdedAt = 60;
+const [shortTrail, trailBands] = [24, 6];
 const headingS = 3;
 const signPx = 15;
 /** An ellipse with a half axis beyond this, and much longer than wide, is told as an area, never as a point. */
@@ -264,8 +268,17 @@ function paintTruth(context: CanvasRenderingContext2D, { enu }: Truth, view: Cha
   context.stroke();
 }
 
+/** Of a track as it is told once; it is asked for several times in each drawing. */
+const areasKnown = new WeakMap<LocatedTrack, { readonly area: Wedge | Ellipse | undefined }>();
+
 /** What is drawn in place of a point where the place is not known well enough to be one. */
 export function areaOf(track: LocatedTrack, sensors: readonly PlacedSensor[]): Wedge | Ellipse | undefined {
+  const known = areasKnown.get(track) ?? { area: areaFound(track, sensors) };
+  areasKnown.set(track, known);
+  return known.area;
+}
+
+function areaFound(track: LocatedTrack, sensors: readonly PlacedSensor[]): Wedge | Ellipse | undefined {
   const alone = track.sensors.length === 1 ? sensors.find(({ id }) => id === track.sensors[0]) : undefined;
   const wedge = alone && wedgeOf(track.enu, track.covariance, alone.enu);
   if (wedge) return wedge;
@@ -311,17 +324,17 @@ function paintTrail(context: CanvasRenderingContext2D, each: ChartTrack, chart: 
   const { track, trail } = each;
   if (areaOf(track, chart.sensors)) return;
   const chosen = isChosen(each, chart);
-  const shown = chosen || each.level !== "low" ? trail : trail.slice(-24);
+  const crowded = chart.tracks.length > crowdedAt;
+  const shown = chosen || (each.level !== "low" && !crowded) ? trail : trail.slice(-shortTrail);
   context.strokeStyle = colourOf(each, chart, look);
   context.lineWidth = (chosen ? 2 : 1.3) * view.dpr;
   context.lineCap = "round";
-  for (let index = 1; index < shown.length; index++) {
-    const [from, to] = [shown[index - 1], shown[index]];
-    if (!from || !to) continue;
-    context.globalAlpha = (0.75 * faded(track) * index) / shown.length;
+  const band = Math.max(1, Math.ceil((shown.length - 1) / (crowded ? 1 : trailBands))); // one stroke for each, not for each step
+  for (let first = 0; first < shown.length - 1; first += band) {
+    const part = shown.slice(first, first + band + 1);
+    context.globalAlpha = (0.75 * faded(track) * (first + band)) / shown.length;
     context.beginPath();
-    context.moveTo(xOf(view, from[0]), yOf(view, from[1]));
-    context.lineTo(xOf(view, to[0]), yOf(view, to[1]));
+    for (const { place: [east, north] } of part) context.lineTo(xOf(view, east), yOf(view, north));
     context.stroke();
   }
   context.globalAlpha = 1;

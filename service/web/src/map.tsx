@@ -48,7 +48,7 @@ const chart = computed<Chart>(() => {
       level: each.threat.level,
       label: labelOf(each, shown.length > crowdedAt, t),
       warning: warningOf(each, t),
-      trail: trailOf(each.track.id).map(({ place }) => place),
+      trail: trailOf(each.track.id),
     })),
     selected: selected.value,
     camera: camera.value,

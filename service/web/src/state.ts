@@ -187,7 +187,8 @@ export const order = signal<Order>({ column: "class", falling: false });
 const classRank: Readonly<Record<ClassName, number>> = { drone: 0, helicopter: 1, airplane: 2, bird: 3 };
 const stateRank: Readonly<Record<ShownState, number>> = { confirmed: 0, coasting: 1, tentative: 2, lost: 3 };
 
-export const byText = (a: string, b: string): number => a.localeCompare(b, undefined, { numeric: true });
+/** T9 before T10. One collator for all: `localeCompare` makes one for each call, and hundreds of tracks are sorted often. */
+export const byText = new Intl.Collator(undefined, { numeric: true }).compare;
 
 const comparators: Readonly<Record<Column, (a: ListedTrack, b: ListedTrack) => number>> = {
   class: (a, b) =>
