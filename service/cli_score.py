@@ -82,6 +82,9 @@ def evaluate_fusion(
     ] = "",
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, max=86400.0, help="Of each scenario.")] = 60.0,
     leave_out: Annotated[bool, typer.Option("--leave-out", help="Also without each of the sensors.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Fuse flights again: what this build makes of what their sensors reported.")
+    ] = False,
     flights: Annotated[
         Path | None, typer.Option("--flights", help="Folder that keeps the simulated flights.", file_okay=False)
     ] = None,
@@ -118,7 +121,7 @@ def evaluate_fusion(
     try:
         with ExitStack() as opened:
             progress, folder = opened.enter_context(shown()), run.flights_folder(flights, opened)
-            cases = run.cases_of(data, truth, known) if data else []
+            cases = run.cases_of(data, truth, known, again=again) if data else []
             cases += run.scenario_cases(names, seconds, SystemClock(), folder, progress)
             found = run.evaluate(cases, leave_out=leave_out, progress=progress)
     except ScenarioMissing as error:

@@ -83,8 +83,8 @@ def evaluate(cases: Sequence[Case], *, leave_out: bool, progress: Progress | Non
 # ── What can be judged ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cases_of(paths: Sequence[Path], truth: Path | None, known: Alignment) -> list[Case]:
-    """Flights, folders of flights, and folders of measurements.
+def cases_of(paths: Sequence[Path], truth: Path | None, known: Alignment, *, again: bool = False) -> list[Case]:
+    """Flights, folders of flights, and folders of measurements; `again`: flights are fused again by this build.
 
     Raises:
         EvaluateError: nothing in them can be judged.
@@ -93,11 +93,11 @@ def cases_of(paths: Sequence[Path], truth: Path | None, known: Alignment) -> lis
     cases: list[Case] = []
     for path in paths:
         if path.is_file():
-            cases.append(flight_case(path, truth, known))
+            cases.append(flight_case(path, truth, known, again))
             continue
         folders = [folder for folder in (path, *sorted(path.iterdir())) if (folder / MEASUREMENTS).is_file()]
         cases += [measured_case(folder, truth, known) for folder in folders]
-        cases += [flight_case(each, truth, known) for each in sorted(path.glob("*.mcap"))]
+        cases += [flight_case(each, truth, known, again) for each in sorted(path.glob("*.mcap"))]
     if not cases:
         raise EvaluateError(
             f"{paths[0]} holds nothing to judge: give flights (.mcap), or folders of {SITE}, {MEASUREMENTS}, truth.csv"
@@ -105,12 +105,16 @@ def cases_of(paths: Sequence[Path], truth: Path | None, known: Alignment) -> lis
     return cases
 
 
-def flight_case(path: Path, truth: Path | None, known: Alignment) -> Case:
+def flight_case(path: Path, truth: Path | None, known: Alignment, again: bool) -> Case:
     """A recorded flight."""
     with Flight(path) as flight:
         site = site_of_flight(flight)
     flown = None if truth is None else read_flown(truth, site.frame, known)
-    return Case(path.stem, lambda without: score_flight([path], flown, without).scorer, tuple(sorted(site.sensors)))
+
+    def judge(without: Sequence[str]) -> Scorer:
+        return score_flight([path], flown, without, again=again).scorer
+
+    return Case(path.stem, judge, tuple(sorted(site.sensors)))
 
 
 def scenario_cases(names: Sequence[str], seconds: float, clock: Clock, folder: Path, progress: Progress) -> list[Case]:
@@ -125,7 +129,7 @@ def scenario_cases(names: Sequence[str], seconds: float, clock: Clock, folder: P
         flight = folder / f"{Path(name).stem}-{seconds:g}s.mcap"
         if not flight.exists():
             simulate(find_scenario(name), flight, seconds, clock, progress=progress)
-        case = flight_case(flight, None, Alignment())
+        case = flight_case(flight, None, Alignment(), again=True)  # one that was kept may be an older build's
         cases.append(Case(Path(name).stem, case.judge, case.sensors))
     return cases
 
@@ -222,19 +226,21 @@ def _fused(site: Site, scans: list[Scan], flown: Flown, begin_s: float, end_s: f
 # ── As tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COLUMNS = (
-    *("drones", "GOSPA m", "place m", "speed m/s", "in track", "one id", "switches", "first track s"),
+    *("seconds", "drones", "GOSPA m", "place m", "speed m/s", "in track", "one id", "switches", "first track s"),
     *("false tracks /h", "liar flagged s", "honest flagged"),
 )
 
 
-def row_of(found: Json) -> list[str]:
-    """One line of the table: `COLUMNS` of a case's `figures`."""
+def row_of(case: Json) -> list[str]:
+    """One line of the table: `COLUMNS` of a case."""
+    found = case["figures"]
     rate = found["false_tracks_per_hour"]
     liars = "–"
     if found["liars"]:
         after, count = _number(found["liar_flagged_after_s"], 1), f"{found['liars_flagged']}/{found['liars']}"
         liars = after if found["liars_flagged"] == found["liars"] else f"{count} {after}".strip()
     return [
+        _number(case["duration_s"], 0),
         str(found["drones"]),
         _number(found["gospa_m"], 1),
         _number(found["position_median_m"], 1),
@@ -259,9 +265,9 @@ def _percent(share: float | None) -> str:
 
 def _rows(found: Json) -> Iterator[tuple[str, list[str]]]:
     for name, case in found["scenarios"].items():
-        yield name, row_of(case["figures"])
-        for sensor, figures_ in case.get("without", {}).items():
-            yield f"  without {sensor}", row_of(figures_)
+        yield name, row_of(case)
+        for sensor, whole in case.get("without", {}).items():
+            yield f"  without {sensor}", row_of({"duration_s": case["duration_s"], "figures": whole})
 
 
 def show(found: Json) -> None:

@@ -58,19 +58,22 @@ class Scored:
 Watch = Callable[[int, Message, Scorer], None]
 
 
-def score_flight(paths: Sequence[Path], truth: Flown | None = None, without: Sequence[str] = ()) -> Scored:
+def score_flight(
+    paths: Sequence[Path], truth: Flown | None = None, without: Sequence[str] = (), *, again: bool = False
+) -> Scored:
     """Judge a flight as it was recorded, or as it had been without some of its sensors (then it is fused again).
 
     Args:
         paths: the parts of one run in their order.
         truth: a drone's own log, in place of what a simulation wrote into the flight.
+        again: fuse it again in any case: what this build makes of what the sensors reported.
 
     Raises:
         ReplayError: the flight has no site, or no truth is known of it.
         LogError: the log has no time in common with it.
         FlightError: it cannot be read.
     """
-    scored = run_flight(paths, truth, without)
+    scored = run_flight(paths, truth, without, again=again)
     if not scored.scorer.knows:
         raise ReplayError(f"{paths[0]} holds no truth: give --truth, the log of the drone that was flown")
     return scored
@@ -81,6 +84,8 @@ def run_flight(
     truth: Flown | None = None,
     without: Sequence[str] = (),
     watch: Watch = lambda time_ns, message, scorer: None,
+    *,
+    again: bool = False,
 ) -> Scored:
     """The same, also where no truth is known; `watch` sees all of it go by.
 
@@ -95,7 +100,7 @@ def run_flight(
             overlap(truth, min(s[0] for s in spans), max(s[1] for s in spans))
         told = None if truth is None else truths_of(truth)
         changes = Changes(without=tuple(without)) if without else AS_RECORDED
-        stage = Stage.MEASUREMENTS if without else Stage.TRACKS
+        stage = Stage.MEASUREMENTS if without or again else Stage.TRACKS
         run = Run(Replay(flights[0].about, stage, SystemClock(), changes))
         scorer = scorer_of(site, complete=truth is None, source="simulation" if truth is None else truth.name)
         for zone_id, zone in by_id(site.file.zones).items():

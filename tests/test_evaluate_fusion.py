@@ -61,6 +61,18 @@ def test_a_flight_is_judged_by_a_log(tmp_path: Path) -> None:
     assert found["figures"]["position_median_m"] < 2.0
 
 
+def test_fused_again_a_flight_of_this_build_is_judged_the_same(tmp_path: Path) -> None:
+    record_scene(tmp_path, 4.0)
+    log = write_log(tmp_path / "drone.csv", scene_site().frame, START_NS / 1e9, 4.0)
+    flight = next(tmp_path.glob("*.mcap"))
+    as_recorded, again = (
+        evaluate(cases_of([flight], log, Alignment(), again=again), leave_out=False)["scenarios"][flight.stem]
+        for again in (False, True)
+    )
+    assert as_recorded["figures"]["positions"] > 10
+    assert as_recorded == again
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluateError, match="holds nothing to judge"):
         cases_of([tmp_path], None, Alignment())
@@ -88,13 +100,13 @@ def test_a_damaged_truth_is_refused(tmp_path: Path) -> None:
 
 def test_the_table_says_what_it_is_not_sure_of(measured: Path) -> None:
     found = evaluate(cases_of([measured], None, Alignment()), leave_out=False)
-    row = dict(zip(COLUMNS, row_of(found["scenarios"]["one"]["figures"]), strict=True))
+    row = dict(zip(COLUMNS, row_of(found["scenarios"]["one"]), strict=True))
     low, high = row["false tracks /h"].partition("(")[2].rstrip(")").split("–")
     assert (low, row["liar flagged s"], row["honest flagged"]) == ("0", "–", "–")
     assert int(high) == pytest.approx(-math.log(0.025) * 3600 / 5.5, rel=0.15)  # none seen in so short a time
     page = markdown(found).splitlines()
-    assert page[0].startswith("| scenario | drones | GOSPA m |")
-    assert page[2].startswith("| one | 1 |")
+    assert page[0].startswith("| scenario | seconds | drones | GOSPA m |")
+    assert page[2].startswith("| one | 5 | 1 |")
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
