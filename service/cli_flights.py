@@ -120,6 +120,7 @@ def export(
         print(sentence, file=sys.stderr)
 
 
+PLOTS = (".png", ".svg", ".pdf")
 Threshold = Annotated[float | None, typer.Option(min=0.0, max=1.0)]
 
 
@@ -135,17 +136,24 @@ def compare(
         ),
     ] = "from=detections",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table as JSON too.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw both runs too (.png, .svg, .pdf).")] = None,
 ) -> None:
     """What would have been different: another build's output, another setting, other weights, one sensor less.
 
     Example: deeplomatics compare flight.mcap --a recorded --b "from=measurements,without=cam-east"
     """
     _there(flight)
-    from service.compare import compare as run
-    from service.compare import show
+    from service.compare import differences, runs, show
 
-    compared = run(flight, _variant(a), _variant(b))
+    if plot is not None and plot.suffix not in PLOTS:
+        raise CallError(f"--plot {plot}: the name must end in one of {', '.join(PLOTS)}")
+    both = runs(flight, _variant(a), _variant(b))
+    compared = differences(flight, *both)
     show(compared)
+    if plot is not None:
+        from service.compare_plot import draw
+
+        draw(*both, compared, plot)
     if json_file is not None:
         json_file.write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
 

@@ -69,7 +69,17 @@ def compare(path: Path, a: tuple[str, Changes], b: tuple[str, Changes]) -> Json:
     Raises:
         FlightError, ReplayError, WeightsError: see there.
     """
+    return differences(path, *runs(path, a, b))
+
+
+def runs(path: Path, a: tuple[str, Changes], b: tuple[str, Changes]) -> tuple[Tracks, Tracks]:
+    """The tracks of both."""
     ours, theirs = (_tracks(path, Stage(stage), changes) for stage, changes in (a, b))
+    return ours, theirs
+
+
+def differences(path: Path, ours: Tracks, theirs: Tracks) -> Json:
+    """What is not the same in two runs, in order of time."""
     rows: list[Json] = []
     for where in sorted(ours.keys() | theirs.keys()):
         rows += _differences(where, ours.get(where, {}), theirs.get(where, {}))

@@ -59,7 +59,7 @@ class Recorder:
     def __init__(self, folder: Path, shelf: FrameShelf | None = None, **settings: Any) -> None:
         open_file, clock = settings.pop("open_file", None), settings.pop("clock", SystemClock())
         more = {"open_file": open_file} if open_file else {}
-        self.bus = Bus(SystemClock().now_ns)
+        self.bus = Bus(settings.pop("bus_clock", SystemClock()).now_ns)
         wanted = RecordingSettings(folder=folder, reserve_gb=0.0, **settings)
         self.journal = Journal(wanted, ABOUT_TEST, clock, shelf=shelf, **more)
         self.journal.follow(self.bus.subscribe("journal", capacity=CAPACITY, full=Full.REFUSE_NEWEST))
@@ -198,6 +198,23 @@ def test_parts_go_on_where_the_last_ended_and_the_oldest_go_first(tmp_path: Path
     later = time.time_ns() + 40 * 86_400 * 10**9
     folder.retire(RecordingSettings(folder=tmp_path, reserve_gb=0), later, writing)
     assert [flight.path for flight in folder.flights()] == [writing]
+
+
+class HalfHourly(SystemClock):
+    """Each message comes half an hour after the one before."""
+
+    _now_ns = SystemClock().now_ns()
+
+    def now_ns(self) -> int:
+        self._now_ns += 1800 * 10**9
+        return self._now_ns
+
+
+def test_a_part_ends_after_its_time(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, part_minutes=100, bus_clock=HalfHourly())
+    recorder.play(12)
+    paths = recorder.close()
+    assert [len(recorded(path)) for path in paths] == [5, 5, 2]
 
 
 # ── What goes wrong ─────────────────────────────────────────────────────────────────────────────────────────────────
