@@ -20,6 +20,8 @@ import numpy as np
 from rich.progress import track
 
 from models.audit import Audit, load_audit
+from models.calibration import Calibration, errors, fit_all
+from models.foreign import ForeignDetector, load_any
 from models.halmstad import Clip, decode, load_clips
 from models.infer import Detector, Precision, load_detector
 from models.matching import RULES, ClipResult, Look, Rule, by_centre, by_iou, looks, match, paired
@@ -34,12 +36,12 @@ FRAMES_PER_FALSE_BOX = 100
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).round(2))
 
 
-def run_clips(detector: Detector, clips: Iterable[Clip]) -> list[ClipResult]:
+def run_clips(detector: Detector | ForeignDetector, clips: Iterable[Clip]) -> list[ClipResult]:
     """Every frame of every clip through the detector, one by one, as live."""
     return [_run_clip(detector, clip) for clip in track(list(clips), description="detecting", transient=True)]
 
 
-def _run_clip(detector: Detector, clip: Clip) -> ClipResult:
+def _run_clip(detector: Detector | ForeignDetector, clip: Clip) -> ClipResult:
     found = []
     for index, pixels in enumerate(decode(clip)):
         if index >= clip.labelled_frames:
@@ -68,7 +70,12 @@ def operating(frames: Iterable[Look], thresholds: dict[str, float]) -> list[Look
     return [look.keep(look.scores >= limit[look.labels]) for look in frames]
 
 
-def summarise(results: list[ClipResult], thresholds: dict[str, float], audit: Audit | None = None) -> dict[str, Any]:
+def summarise(
+    results: list[ClipResult],
+    thresholds: dict[str, float],
+    audit: Audit | None = None,
+    calibration: Calibration | None = None,
+) -> dict[str, Any]:
     """All figures of one band and split, ready for JSON."""
     frames = looks(results, audit)
     at_work = operating(frames, thresholds)
@@ -87,6 +94,7 @@ def summarise(results: list[ClipResult], thresholds: dict[str, float], audit: Au
         },
         "by distance": _by_group(frames, thresholds, lambda clip: clip.distance),
         "by scene": _by_group(frames, thresholds, lambda clip: "in train" if clip.seen else "never seen"),
+        "expected calibration error": {"scores": errors(frames), "probabilities": errors(frames, calibration or {})},
         "named (by centre)": _confusion(at_work),
         "if every name were right": _named_right(at_work, rules),
         "if the padding of each clip were known (iou50)": _padding_known(results, frames, thresholds, audit),
@@ -220,25 +228,33 @@ def evaluate(
     audit = load_audit()
     for band in bands:
         clips = load_clips(data, band, split)
-        detector = load_detector(band, device=device, weights=weights, threads=threads, precision=precision)
+        detector = load_any(band, device=device, weights=weights, threads=threads, precision=precision)
         results = run_clips(detector, clips)
         report[band] = {
             "weights": detector.name, "sha256": detector.sha256, "backend": detector.backend, "split": split,
-            **summarise(results, detector.thresholds),
+            **summarise(results, detector.thresholds, None, detector.calibration),
         }  # fmt: skip
         if any(clip.name in audit for clip in clips):
-            report[band]["with the audit"] = summarise(results, detector.thresholds, audit)
+            report[band]["with the audit"] = summarise(results, detector.thresholds, audit, detector.calibration)
     return report
 
 
 def set_thresholds(weights: Path, data: Path, device: str = "auto", threads: int = 2) -> dict[str, float]:
-    """Choose the operating thresholds on `val` and keep them in the card beside the weights, with the val figures."""
+    """Choose the thresholds and fit the calibration on `val`; keep both, with the val figures, in the card."""
+    return settle(weights, data, device, threads)[0]["thresholds"]
+
+
+def settle(
+    weights: Path, data: Path, device: str = "auto", threads: int = 2
+) -> tuple[dict[str, Any], list[ClipResult]]:
+    """What `set_thresholds` does; the card, and the results on `val`."""
     card_path = weights.with_suffix(".json")
     card = json.loads(card_path.read_text())
     band: Band = card["architecture"]["band"]
     detector = load_detector(band, device=device, weights=weights, threads=threads)
     results = run_clips(detector, load_clips(data, band, "val"))
     card["thresholds"] = choose_thresholds(results)
-    card.setdefault("metrics", {})["val"] = summarise(results, card["thresholds"])
+    card["calibration"] = fit_all(looks(results))
+    card.setdefault("metrics", {})["val"] = summarise(results, card["thresholds"], None, card["calibration"])
     card_path.write_text(json.dumps(card, indent=2) + "\n")
-    return card["thresholds"]
+    return card, results

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.boxes import decode_cells
+from models.calibration import Calibration
 from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
 from models.evidence import Memory
 from models.fuse import FromBytes
@@ -129,6 +130,8 @@ class Detector:
         name, sha256: of the weights.
         backend: how it runs, for people.
         thresholds: operating score per class, chosen on the `val` split.
+        calibration: makes probabilities of its scores, fitted on `val`; empty where nobody did.
+        operating_points: drone thresholds with what they cost and find on `val`, see `service.operating_point`.
     """
 
     def __init__(self, backend: Backend, card: dict, band: Band) -> None:
@@ -138,6 +141,8 @@ class Detector:
         self.sha256: str = card["sha256"]
         self.backend: str = backend.name
         self.thresholds: dict[str, float] = dict(card.get("thresholds", {}))
+        self.calibration: Calibration = {name: (a, b) for name, (a, b) in card.get("calibration", {}).items()}
+        self.operating_points: list[dict[str, float]] = card.get("operating_points", [])
         self._ages = backend.history
         self._history: dict[str, _History] = {}
         self._memory: dict[str, Memory] = {}

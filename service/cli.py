@@ -84,6 +84,7 @@ def _failures() -> tuple[type[BaseException], ...]:
         ("models.audit", "AuditError"),
         ("models.halmstad", "DatasetError"),
         ("models.infer", "WeightsError"),
+        ("service.operating_point", "OperatingPointError"),
         ("service.calibrate", "CalibrateError"),
         ("service.evaluate_fusion", "EvaluateError"),
         ("service.evaluate_tracker", "RecordingError"),
@@ -139,6 +140,16 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to serve 
 Host = Annotated[str | None, typer.Option(help="Address to serve on: of this machine only. [127.0.0.1]")]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the store.", file_okay=False)]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the detector runs.")]
+WeightsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--weights", help="Other weights (.safetensors) or a network of your own (.onnx); BAND=FILE for one band only."
+    ),
+]
+OperatingPoint = Annotated[
+    float | None,
+    typer.Option("--operating-point", min=0.0, help="False drone alarms per hour that are borne, as measured on val."),
+]
 
 
 @app.command()
@@ -177,6 +188,8 @@ def serve(
     port: Port = None,
     data: DataFolder = None,
     device: DeviceOption = Device.AUTO,
+    weights: WeightsOption = [],  # noqa: B006
+    operating_point: OperatingPoint = None,
 ) -> None:
     """Cameras and recordings, live, with the console in the browser.
 
@@ -185,6 +198,7 @@ def serve(
     if bool(source) == bool(config):
         raise CallError("give either --source, a camera or a recording, or --config, or try `deeplomatics demo`")
     options: dict[str, Any] = {"host": host, "port": port, "data_folder": data}
+    options["detector"] = _detector(weights, operating_point)
     if config is None:
         _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device))
         return
@@ -221,11 +235,25 @@ def _settings(options: dict[str, Any], device: Device) -> Settings:
 
     given = {name: value for name, value in options.items() if value is not None}
     if device is not Device.AUTO:
-        given["detector"] = {"device": device.value}
+        given["detector"] = given.get("detector", {}) | {"device": device.value}
     try:
         return Settings(**given)
     except ValidationError as error:
         raise CallError(_wrong_setting(error.errors(include_input=False, include_url=False)[0])) from None
+
+
+def _detector(weights: list[str], operating_point: float | None) -> dict[str, Any]:
+    """Settings of the detector as given in the call; a FILE without a band is for all bands."""
+    files: dict[str, Path] = {}
+    for text in weights:
+        band, equals, name = text.partition("=")
+        named = equals and band in list(Band)
+        path = Path(name if named else text)
+        if not path.is_file():
+            raise CallError(f"there is no file {path}: check the name")
+        files |= dict.fromkeys([band] if named else list(Band), path)
+    given: dict[str, Any] = {"weights": files} if files else {}
+    return given | ({} if operating_point is None else {"operating_point": operating_point})
 
 
 def _wrong_setting(error: ErrorDetails) -> str:
@@ -418,6 +446,8 @@ def track(
     video: VideoFile = None,
     fps: Fps = None,
     device: DeviceOption = Device.AUTO,
+    weights: WeightsOption = [],  # noqa: B006
+    operating_point: OperatingPoint = None,
 ) -> None:
     """A recording through detector and tracker: every frame, as fast as the machine can.
 
@@ -432,7 +462,8 @@ def track(
 
     if output is None and mot is None and video is None:
         output = STANDARD_OUTPUT
-    request = Request(addresses, sensor.value, _alone(device), fps, output, mot, video)
+    settings = _alone(device, _detector(weights, operating_point))
+    request = Request(addresses, sensor.value, settings, fps, output, mot, video)
     try:
         with shown() as progress:
             run(request, SystemClock().now_ns, progress)
@@ -440,9 +471,9 @@ def track(
         raise CallError(str(error)) from None
 
 
-def _alone(device: Device) -> DetectorSettings:
+def _alone(device: Device, given: dict[str, Any] | None = None) -> DetectorSettings:
     """Settings of a detector that has the machine to itself."""
-    settings = _settings({}, device).detector
+    settings = _settings({"detector": given or None}, device).detector
     if "threads" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"threads": os.cpu_count() or 1})
@@ -629,6 +660,26 @@ def evaluate_tracker(
         with shown() as progress:
             recordings = record(data, split, bands, work, _alone(device), progress)
     _report(evaluate(data, split, recordings, bands=bands), json_file)
+
+
+@evaluate_app.command("operating-points")
+def evaluate_operating_points(
+    data: Data,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Other weights than the shipped ones.")] = None,
+    sensor: Annotated[list[Band], typer.Option("--sensor", help="One band only.")] = [],  # noqa: B006
+    json_file: Json = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Calibrate a detector's scores on val, choose its thresholds, and measure what each costs; kept in its card.
+
+    Example: deeplomatics evaluate operating-points --data recordings --sensor infrared
+    """
+    from models.infer import WEIGHTS_FOLDER
+    from service.evaluate_operating_points import settle_and_trace
+
+    files = [weights] if weights else [WEIGHTS_FOLDER / f"{band.value}.safetensors" for band in sensor or Band]
+    threads = os.cpu_count() or 1
+    _report({file.stem: settle_and_trace(file, data, device.value, threads) for file in files}, json_file)
 
 
 @evaluate_app.command("acoustic")

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from models.types import Band, Detections, Frame
 from service.camera_line import FrameDetector
+from service.operating_point import thresholds
 from service.settings import DetectorSettings
 
 
 class BatchDetector(Protocol):
-    """What `models.infer.load_detector` returns; used by one thread at a time."""
+    """What `models.foreign.load_any` returns; used by one thread at a time."""
 
     name: str
     sha256: str
@@ -84,15 +85,15 @@ class SharedDetector:
 
 
 def load(band: Band, settings: DetectorSettings) -> BatchDetector:
-    """The trained detector of a band. The first call imports torch, which takes seconds.
+    """The detector of a band: ours, or the user's own network. The first call imports torch, which takes seconds.
 
     Raises:
         models.infer.WeightsError: missing, changed or foreign weights, or a device that is not here.
     """
-    from models.infer import load_detector
+    from models.foreign import load_any
 
     weights = settings.weights.get(band)
-    return load_detector(
+    return load_any(
         band, weights=weights, device=settings.device, threads=settings.threads, precision=settings.precision
     )
 
@@ -104,7 +105,7 @@ class DetectorPool:
         bands: one per camera.
 
     Raises:
-        models.infer.WeightsError: see `load`.
+        models.infer.WeightsError, OperatingPointError: see `load` and `service.operating_point`.
     """
 
     def __init__(self, settings: DetectorSettings, bands: Sequence[Band]) -> None:
@@ -120,7 +121,7 @@ class DetectorPool:
 
     def thresholds(self, band: Band) -> Mapping[str, float]:
         """Operating threshold per class: the operator's, else the one that lies with the weights."""
-        return self._thresholds.get(band, {}) | self._settings.thresholds
+        return self._thresholds.get(band, self._settings.thresholds)
 
     def get(self, band: Band) -> FrameDetector:
         """A detector for one camera; a camera that begins again after a crash gets a fresh one."""
@@ -136,7 +137,7 @@ class DetectorPool:
             return
         self.backends[band] = detector.backend
         self.weights[band] = detector.sha256
-        self._thresholds[band] = detector.thresholds
+        self._thresholds[band] = thresholds(detector, self._settings)
         if detector.backend == "torch-cuda":
             self._shared[band] = SharedDetector(detector)
         else:

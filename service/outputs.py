@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import IO, Any
 
@@ -29,6 +29,7 @@ class Header:
         t0: UTC seconds of its first frame; 0.0 when the recording does not say.
         model, model_sha256: of the detector; None where the detections are someone else's.
         thresholds: operating score per class, with which the tracker ran; it has its own for classes not named.
+        calibration: slope and offset per class: a score's probability is σ(slope · logit(score) + offset).
     """
 
     source: str
@@ -41,6 +42,7 @@ class Header:
     model_sha256: str | None
     thresholds: dict[str, float]
     version: str
+    calibration: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Writer(ABC):

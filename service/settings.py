@@ -33,6 +33,8 @@ class DetectorSettings(BaseModel):
             is kept and stored but is not drawn.
         precision: `auto` computes with eight bits on a processor that has the instructions for it, which is 2.5 times
             as quick at half a point of F1; `single` never does.
+        operating_point: false drone alarms per hour that are borne; sets the threshold of drones by the curve that was
+            measured on `val` and lies with the weights. None: the threshold with the best F1.
         threads: of one detector on the CPU; more than one costs more than it gives when cameras share the machine.
     """
 
@@ -42,6 +44,7 @@ class DetectorSettings(BaseModel):
     weights: dict[Band, Path] = {}
     thresholds: dict[str, Score] = {}
     precision: Literal["auto", "single"] = "auto"
+    operating_point: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     threads: int = Field(default=1, ge=1, le=64)
 
     @field_validator("thresholds")

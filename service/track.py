@@ -19,6 +19,7 @@ from fusion.sensors.camera.source import SourceError, open_source
 from models.types import Band, Detections, Frame
 from service.detection import BatchDetector, load
 from service.mot import read_detections
+from service.operating_point import thresholds
 from service.outputs import Header, JsonLines, MotFile, VideoFile, Writer
 from service.partial import STANDARD_OUTPUT, partial_name, written
 from service.settings import DetectorSettings
@@ -188,8 +189,9 @@ def _open(
         t0=first.time_ns / 1e9,
         model=found.name,
         model_sha256=found.sha256,
-        thresholds=found.thresholds | request.detector.thresholds,
+        thresholds=thresholds(found, request.detector),
         version=version("deeplomatics"),
+        calibration=dict(getattr(found, "calibration", {})),
     )
     return Recording(header, source.info.frames, looks)
 

@@ -66,7 +66,7 @@ class TrackerSettings(BaseModel):
     coast_s: Positive = 2.0  # without any detection for longer than this a track ends
 
     # Which class? (tracking.classification)
-    class_independent_s: Positive = 0.2  # looks closer than this tell partly the same
+    class_independent_s: Positive = 0.5  # looks closer than this tell partly the same
     class_memory_s: Positive = 10.0  # older evidence fades
 
     # Bounds. Beyond them the weakest detections are left out, and births refused; both are counted.
