@@ -34,11 +34,14 @@ class Pairs(NamedTuple):
 
 def pair(residual: FloatArray, spread: FloatArray, noise: FloatArray, valid: NDArray[np.bool_]) -> Pairs:
     """Score residuals [R, M, d] with spread [R, d, d] of the rows and noise [M, d, d] of the reports."""
+    if len(noise) > 1 and bool((noise == noise[0]).all()):  # the usual case: one factor a row serves all reports
+        noise = noise[:1]
     low = linear.cholesky(spread[:, None] + noise[None])
     whitened = linear.solve_lower(low, residual[..., None])[..., 0]
     distance2 = linear.total(whitened * whitened)
     log_likelihood = -0.5 * (distance2 + linear.log_determinant(low) + residual.shape[-1] * _LOG_2PI)
     seen = valid[:, None]
+    low = np.broadcast_to(low, (*residual.shape, residual.shape[-1]))
     return Pairs(low, residual, whitened, np.where(seen, distance2, np.inf), np.where(seen, log_likelihood, -np.inf))
 
 

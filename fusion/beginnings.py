@@ -27,6 +27,7 @@ _NARROW2 = 0.1**2
 _NARROW_LOG_WEIGHT = math.log(0.98)
 _MERGE_DISTANCE2 = 16.0
 _MERGE_AFTER_NS = NS // 2
+_MERGE_EVERY_NS = NS // 20
 _OUTLIER_GROWTH = 1.01
 _MOST_DETECTION = 0.9  # trees and the sun hide a drone from any camera now and then
 _SHADOWED = 2
@@ -79,8 +80,9 @@ def strays(population: Population, look: Look, taken: list[tuple[int, int]], cou
 
 def _is_settled(target: Target, now_ns: int) -> bool:
     """Whether more than one sensor has followed an ordinary target of late: then a stray report is the odd one."""
-    recent = sum(1 for when in target.seen.values() if now_ns - when < _LONE_NS)
-    return target.ray is None and target.status is not Status.TENTATIVE and recent >= 2
+    if target.ray is not None or target.status is Status.TENTATIVE:
+        return False
+    return target.seen_by(2, now_ns - _LONE_NS)
 
 
 def reseat(population: Population, scan: Scan, left: list[int], touched: set[int]) -> list[int]:
@@ -140,6 +142,7 @@ def _first_rows(
 
 def _new_target(population: Population, scan: Scan, report: Measurement, number: int) -> Target:
     target = Target(number, scan.time_ns, scan.time_ns, START_LOG_ODDS)
+    target.awaits_s = population.awaits_s(scan.sensor_id)
     target.slots = [None] * population.settings.slots
     target.seen[scan.sensor_id] = target.looked[scan.sensor_id] = scan.time_ns
     if scan.space in DIRECTIONS:
@@ -375,6 +378,9 @@ def _is_narrow(population: Population, t: int) -> bool:
 
 def merge(population: Population, now_ns: int) -> None:
     """Two targets that stay in one place are one, under the older number and with the better known state."""
+    if now_ns - population.merged_ns < _MERGE_EVERY_NS:
+        return
+    population.merged_ns = now_ns
     whole = [t for t, target in enumerate(population.targets) if target.ray is None]
     if len(whole) < 2:
         return
@@ -418,6 +424,8 @@ def _stay_near(
 ) -> list[tuple[int, int]]:
     """Of the near pairs, those that have been near for long; the others' counts begin again."""
     targets = [population.targets[t] for t in whole]
+    if not near and not any(target.near_since_ns for target in targets):
+        return []
     for i, target in enumerate(targets):
         still = {targets[b].number for a, b in near if a == i}
         target.near_since_ns = {n: since for n, since in target.near_since_ns.items() if n in still}

@@ -55,17 +55,26 @@ class FusionEngine:
         Raises:
             ValueError: the message is older than the state.
         """
+        touched, ended = self.fold(message)
+        changed = self.tracks() if isinstance(message, Heartbeat) else self.tracks(touched)
+        return TrackUpdate(message.time_ns, changed + ended)
+
+    def fold(self, message: Scan | Heartbeat) -> tuple[list[int], tuple[Track, ...]]:
+        """`step` for those who show tracks now and then: numbers of what changed, and the tracks that ended.
+
+        Raises:
+            ValueError: the message is older than the state.
+        """
         if self.time_ns is not None and message.time_ns < self.time_ns:
             raise ValueError(f"message at {message.time_ns} ns is older than the state at {self.time_ns} ns")
         self._advance(message.time_ns)
         touched = self._observe(message) if isinstance(message, Scan) else []
-        ended = self._end_the_lost(message.time_ns)
-        changed = self.tracks() if isinstance(message, Heartbeat) else self.tracks(touched)
-        return TrackUpdate(message.time_ns, changed + ended)
+        return touched, self._end_the_lost(message.time_ns)
 
     def tracks(self, numbers: list[int] | None = None) -> tuple[Track, ...]:
         """The tracks as they stand: all, or those with these numbers."""
-        chosen = [t for t, v in enumerate(self.population.targets) if numbers is None or v.number in numbers]
+        wanted = None if numbers is None else frozenset(numbers)
+        chosen = [t for t, v in enumerate(self.population.targets) if wanted is None or v.number in wanted]
         seen = self._tracks(chosen)
         alone = [c for c in self.claims.values() if self._stands_alone(c) and (numbers is None or c.number in numbers)]
         return tuple(seen + [self._claim_track(c) for c in alone])
@@ -98,7 +107,7 @@ class FusionEngine:
             return self._hear_claims(scan)
         if scan.camera is not None:
             scan = refinement.refined(scan, self.population.refinement(scan.sensor_id))
-        self.population.eyes[scan.sensor_id] = scan
+        self.population.note(scan)
         touched = self._associate(scan)
         touched |= beginnings.link(self.population, scan)
         beginnings.narrow_banks(self.population)
@@ -228,6 +237,8 @@ class FusionEngine:
     def _source_tracks(self, target: Target) -> tuple[str, ...]:
         """Of sensors that saw it lately."""
         oldest_ns = (self.time_ns or 0) - _LINKED_NS
+        if not target.source_tracks:
+            return ()
         lately = [name for name, when in target.seen.items() if when >= oldest_ns]
         return tuple(target.source_tracks[name] for name in sorted(lately) if name in target.source_tracks)
 

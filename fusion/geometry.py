@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -176,17 +177,20 @@ def quaternion_from_matrix(matrix: FloatArray) -> tuple[float, float, float, flo
     return q[0] * scale, q[1] * scale, q[2] * scale, q[3] * scale
 
 
+@lru_cache(maxsize=1024)
 def matrix_from_quaternion(quaternion: tuple[float, float, float, float]) -> FloatArray:
-    """Rotation matrix `[3, 3]` of a quaternion (w, x, y, z) of any length but zero."""
+    """Rotation matrix `[3, 3]` (not to be written to) of a quaternion (w, x, y, z) of any length but zero."""
     w, x, y, z = quaternion
     s = 2.0 / (w * w + x * x + y * y + z * z)
-    return np.array(
+    matrix = np.array(
         [
             [1.0 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)],
             [s * (x * y + w * z), 1.0 - s * (x * x + z * z), s * (y * z - w * x)],
             [s * (x * z - w * y), s * (y * z + w * x), 1.0 - s * (x * x + y * y)],
         ]
     )
+    matrix.setflags(write=False)  # sensors stand still: one matrix serves all looks
+    return matrix
 
 
 # --- Cameras ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fusion.settings import FusionSettings
 from models.types import CLASSES
@@ -59,6 +60,7 @@ class Target:
     hits: int = 1
     misses: int = 0
     near_since_ns: dict[int, int] = field(default_factory=dict)
+    awaits_s: float = 0.0  # a report of the sensor that saw it last may take so long
     crossed: bool = False  # its ray has met rays of other sensors: it may be seen from there too
     shadowed: int = 0  # looks in which its sensor had one report for it and for a target of known place
     eye: tuple[str, tuple[float, float, float]] | None = None  # the last sensor that gave a direction, and its place
@@ -71,7 +73,16 @@ class Target:
         """Whether at most one sensor has followed it of late."""
         if self.ray is not None:
             return True
-        return sum(1 for when in self.seen.values() if now_ns - when < _LATE_NS) < 2
+        return not self.seen_by(2, now_ns - _LATE_NS)
+
+    def seen_by(self, sensors: int, since_ns: int) -> bool:
+        """Whether so many sensors or more have seen it since then."""
+        for when in self.seen.values():
+            if when > since_ns:
+                sensors -= 1
+                if not sensors:
+                    return True
+        return False
 
     def is_ranged(self) -> bool:
         """Whether anything but one sensor's bearings has told of it."""
@@ -90,8 +101,13 @@ class Target:
 
 def class_probabilities(target: Target) -> tuple[float, ...]:
     """Posterior of the classes under a flat prior."""
-    top = max(target.log_class)
-    mass = [math.exp(v - top) for v in target.log_class]
+    return _posterior(tuple(target.log_class))
+
+
+@lru_cache(maxsize=4096)
+def _posterior(log_class: tuple[float, ...]) -> tuple[float, ...]:
+    top = max(log_class)
+    mass = [math.exp(v - top) for v in log_class]
     whole = math.fsum(mass)
     return tuple(m / whole for m in mass)
 
@@ -146,7 +162,7 @@ def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status
     if target.status is Status.TENTATIVE:
         # Not by existence: it begins at 0.1, and one look of a camera that misses it would end it before the sensor
         # that reports it, five times a second say, speaks again: each report would begin another, and end so.
-        if silent_s > settings.tentative_s:
+        if silent_s > max(settings.tentative_s, target.awaits_s):
             return Status.DELETED
         waits = target.ray is not None and target.crossed and now_ns - target.born_ns < PATIENCE_NS
         sure = target.log_odds >= _logit(settings.confirm) and target.hits >= 3 and not waits

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fusion.geometry import CameraModel
 from fusion.settings import NoiseSettings
@@ -19,6 +20,7 @@ _LEAST_TIMING2 = 1e-6
 _MOST_CLOCK_S = 1.0
 _MOST_HEAVY2 = 25.0
 _LEAST_TOLD = 0.02
+_LEAST_SPEED2 = 25.0
 
 
 @dataclass(slots=True)
@@ -72,8 +74,7 @@ class SensorNoise:
         return math.hypot(*image_speed) / (settings.reach_rad * self.focal_px) + 1.0 / settings.slow_s
 
 
-@dataclass(frozen=True, slots=True)
-class Residuals:
+class Residuals(NamedTuple):
     """Posterior second moments of one report: white [2] and slow [2] means, and their 2×2 covariances.
 
     Plain lists: single numbers of an array cost more than all that is done with them.
@@ -96,59 +97,74 @@ def edge_factor(camera: CameraModel, point: tuple[float, ...]) -> float:
     return 1.0 + (u * u + v * v) / (camera.width**2 + camera.height**2)
 
 
-def heaviness(noise: SensorNoise, found: Residuals, freedom: float) -> float:
+def follow(
+    noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings
+) -> tuple[float, tuple[float, float], tuple[float, float]]:
+    """Move `noise` towards what this report shows.
+
+    Returns:
+        The factor of σ at this place (the lens's edge, and heavy tails), and what the report tells of causes that all
+        places share: weight (one over variance) [2] and value [2], px.
+    """
+    u, v = found.image_speed
+    speed2 = u * u + v * v
+    independent = 1.0 - math.exp(-2.0 * elapsed_s * noise.slow_rate(found.image_speed, settings))
+    edge = found.edge * _heaviness(noise, found, speed2, settings.slow_freedom)
+    edge2 = edge * edge
+    told = _beyond_prior(noise, found, edge2, independent)
+    (a, b), cov = found.white, found.white_cov
+    white2 = 0.5 * (a * a + b * b + cov[0][0] + cov[1][1])
+    rate = 1.0 - math.exp(-elapsed_s / settings.memory_s)
+    noise.white2 = max(_LEAST_WHITE2, _towards(noise.white2, white2, rate))
+    along, across, along_mean = _resolve(found, math.sqrt(speed2))
+    rate = independent / settings.memory_looks
+    sought = min(across / edge2, 9.0 * noise.slow2)
+    noise.learned2 = max(_LEAST_SLOW2, noise.learned2 + rate * (sought - noise.learned2))
+    slow2 = noise.slow2 * edge2
+    timing2 = speed2 * noise.timing2
+    excess = max(along - slow2, 0.0) / max(speed2, 1.0)
+    noise.timing2 = max(_LEAST_TIMING2, _towards(noise.timing2, excess, rate * timing2 / (timing2 + slow2)))
+    if speed2 >= _LEAST_SPEED2:
+        prior2 = slow2 + noise.timing2 * speed2
+        _learn_clock(noise, along_mean, along - along_mean**2, prior2, speed2, elapsed_s, independent, settings)
+    return edge, *told
+
+
+def _heaviness(noise: SensorNoise, found: Residuals, speed2: float, freedom: float) -> float:
     """Factor of σ that makes a slow error Student's t: the expected scale of a normal mixture, given what was found
     (Lange, Little and Taylor, JASA 84, 1989)."""
-    (a, b), ((uu, _), (_, vv)), (u, v) = found.slow, found.slow_cov, found.image_speed
-    expected2 = noise.slow2 * found.edge**2 + 0.5 * noise.timing2 * (u * u + v * v)
+    (a, b), ((uu, _), (_, vv)) = found.slow, found.slow_cov
+    expected2 = noise.slow2 * found.edge**2 + 0.5 * noise.timing2 * speed2
     distance2 = (a * a + b * b + uu + vv) / expected2
     return math.sqrt(min((freedom + distance2) / (freedom + 2.0), _MOST_HEAVY2))
 
 
-def beyond_prior(
-    noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings
-) -> tuple[list[float], list[float]]:
-    """What a slow error tells of causes that all places share: weight (one over variance) [2] and value [2], px.
+def _beyond_prior(
+    noise: SensorNoise, found: Residuals, edge2: float, independent: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Weight and value of what all places share, see `follow`.
 
-    Its posterior (mean m, variance V) holds its prior (zero, S): apart from that it is m S/(S − V) ± S/√(S − V).
+    The posterior (mean m, variance V) holds its prior (zero, S): apart from that it is m S/(S − V) ± S/√(S − V), with
+    what is new at every place.
     """
-    independent = 1.0 - math.exp(-2.0 * elapsed_s * noise.slow_rate(found.image_speed, settings))
-    weight, value = [0.0, 0.0], [0.0, 0.0]
-    for k in range(2):
-        prior2 = noise.slow2 * found.edge**2 + noise.timing2 * found.image_speed[k] ** 2
+    weights, values = [0.0, 0.0], [0.0, 0.0]
+    slow2 = noise.slow2 * edge2
+    for k in (0, 1):
+        prior2 = slow2 + noise.timing2 * found.image_speed[k] ** 2
         told2 = prior2 - found.slow_cov[k][k]
         if told2 > _LEAST_TOLD * prior2:
-            weight[k], value[k] = independent * told2 / prior2**2, found.slow[k] * prior2 / told2
-    return weight, value
-
-
-def learn(noise: SensorNoise, found: Residuals, elapsed_s: float, settings: NoiseSettings) -> None:
-    """Move `noise` towards what this report shows."""
-    rate = 1.0 - math.exp(-elapsed_s / settings.memory_s)
-    independent = 1.0 - math.exp(-2.0 * elapsed_s * noise.slow_rate(found.image_speed, settings))
-    (a, b), cov = found.white, found.white_cov
-    white2 = 0.5 * (a * a + b * b + cov[0][0] + cov[1][1])
-    noise.white2 = max(_LEAST_WHITE2, _towards(noise.white2, white2, rate))
-    along, across, along_mean = _resolve(found)
-    speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
-    rate = independent / settings.memory_looks
-    sought = min(across / found.edge**2, 9.0 * noise.slow2)
-    noise.learned2 = max(_LEAST_SLOW2, noise.learned2 + rate * (sought - noise.learned2))
-    slow2 = noise.slow2 * found.edge**2
-    share = speed2 * noise.timing2 / (speed2 * noise.timing2 + slow2)
-    excess = max(along - slow2, 0.0) / max(speed2, 1.0)
-    noise.timing2 = max(_LEAST_TIMING2, _towards(noise.timing2, excess, rate * share))
-    _learn_clock(noise, along_mean, along - along_mean**2, found, elapsed_s, independent, settings)
+            weights[k] = independent * told2 / prior2**2
+            values[k] = found.slow[k] * prior2 / told2
+    return (weights[0], weights[1]), (values[0], values[1])
 
 
 def _towards(old: float, new: float, rate: float) -> float:
     return old + rate * (min(new, 9.0 * old) - old)
 
 
-def _resolve(found: Residuals) -> tuple[float, float, float]:
+def _resolve(found: Residuals, speed: float) -> tuple[float, float, float]:
     """Second moments of the slow error along and across the motion, and its mean along."""
     u, v = found.image_speed
-    speed = math.hypot(u, v)
     if speed < 1.0:
         u, v, speed = 1.0, 0.0, 1.0
     u, v = u / speed, v / speed
@@ -163,7 +179,8 @@ def _learn_clock(
     noise: SensorNoise,
     mean: float,
     variance: float,
-    found: Residuals,
+    prior2: float,
+    speed2: float,
     elapsed_s: float,
     independent: float,
     settings: NoiseSettings,
@@ -173,10 +190,6 @@ def _learn_clock(
     Its posterior (`mean`, `variance`) holds its prior, σ² about zero. What the reports say apart from that is
     `mean` σ²/(σ² − variance), with variance σ² variance/(σ² − variance).
     """
-    speed2 = found.image_speed[0] ** 2 + found.image_speed[1] ** 2
-    if speed2 < 25.0:
-        return
-    prior2 = noise.slow2 * found.edge**2 + noise.timing2 * speed2
     told = independent * speed2 * max(prior2 - variance, 0.0) / prior2**2
     noise.clock_information = noise.clock_information * math.exp(-elapsed_s / settings.clock_memory_s) + told
     noise.clock_s -= independent * math.sqrt(speed2) * mean / prior2 / noise.clock_information

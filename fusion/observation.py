@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ _PLACES = (Space.POSITION, Space.POSITION_VELOCITY)
 _BEARINGS = (Space.PIXEL, Space.BEARING, Space.AZIMUTH)
 _RECENT_NS = 500_000_000
 _ITERATIONS = 3
+_SILENT = (0.0, 0.0)
 #: Iterate where σ of the place is over a twentieth of the distance to the sensor.
 _WIDE2 = 0.05**2
 
@@ -192,6 +192,7 @@ def log_clutter(scan: Scan) -> float:
 def credit(population: Population, look: Look, t: int, m: int) -> None:
     """Target `t` got report `m`: existence and class."""
     scan, target, report = look.scan, population.targets[t], look.scan.measurements[m]
+    target.awaits_s = population.awaits_s(scan.sensor_id)
     life.hit(target, scan.sensor_id, scan.time_ns, float(look.log_likelihood[t, m]) - log_clutter(scan))
     look_s = population.settings.look_s
     life.hear_label(target, scan.sensor_id, report.label, report.score, scan.time_ns, look_s)
@@ -319,37 +320,36 @@ def learn(population: Population, look: Look, taken: list[tuple[int, int]]) -> N
     speeds = linear.total(look.jacobian[row][:, :, :3] * population.x[row, None, 3:6]).tolist()
     parts = _residuals(population, look, row, np.array([m for _, m in taken]))
     white, white_cov, slow, slow_cov = (part.tolist() for part in parts)
-    said = np.zeros((2, len(taken), 2))
+    weights, values = [_SILENT] * len(taken), [_SILENT] * len(taken)
+    settings, slots = population.settings.noise, look.slot[row].tolist()
     for i, (t, m) in enumerate(taken):
         target, speed = population.targets[t], (speeds[i][0], speeds[i][1])
         edge = 1.0 if scan.camera is None else noise.edge_factor(scan.camera, scan.measurements[m].z)
-        shown = noise.Residuals(white[i], white_cov[i], slow[i], slow_cov[i], speed, edge)
-        known = _well_known(target, scan)
-        if known:
-            edge *= noise.heaviness(sensor, shown, population.settings.noise.slow_freedom)
-            shown = replace(shown, edge=edge)
-            said[:, i] = noise.beyond_prior(sensor, shown, elapsed_s, population.settings.noise)
-            noise.learn(sensor, shown, elapsed_s, population.settings.noise)
-        target.slots[int(look.slot[row[i]])] = Slot(scan.sensor_id, scan.time_ns, speed, edge)
+        if _well_known(target, scan):
+            shown = noise.Residuals(white[i], white_cov[i], slow[i], slow_cov[i], speed, edge)
+            edge, weights[i], values[i] = noise.follow(sensor, shown, elapsed_s, settings)
+        target.slots[slots[i]] = Slot(scan.sensor_id, scan.time_ns, speed, edge)
     if elapsed_s:
         noise.anchor_clocks([n for n in population.noises.values() if n.seen_ns])
-        _refine(population, look, row, said, elapsed_s)
+        _refine(population, look, row, np.array([weights, values]), elapsed_s)
+
+
+def _by_mounting(population: Population, look: Look, row: NDArray[np.intp]) -> FloatArray:
+    """[K, 2, 7] how the pixels of K rows move with what is unknown of how the camera stands."""
+    away = population.x[row, :3] - np.array(look.scan.pose.position_m)
+    return refinement.derivative(look.scan, away, look.jacobian[row][:, :, :3], look.predicted[row])
 
 
 def _refine(population: Population, look: Look, row: NDArray[np.intp], said: FloatArray, elapsed_s: float) -> None:
     """Let what is known of how the camera stands follow, and take what it now explains out of the slow errors.
 
-    `said` [2, K, 2]: `noise.beyond_prior` of the K reports at `row`.
+    `said` [2, K, 2]: weights and values of `noise.follow` for the K reports at `row`.
     """
     assert look.slot is not None
     scan, settings = look.scan, population.settings.noise
     known = population.refinement(scan.sensor_id)
-    if not said.any() or not refinement.listens(known, scan.time_ns):
-        return
-    away = population.x[:, :3] - np.array(scan.pose.position_m)
-    jacobian = refinement.derivative(scan, away, look.jacobian[:, :, :3], look.predicted)
     refinement.fade(known, elapsed_s, settings.mount_memory_s)
-    refinement.hear(known, jacobian[row], *said)
+    refinement.hear(known, _by_mounting(population, look, row), *said)
     others = [each for name, each in population.refinements.items() if name != scan.sensor_id]
     moved = refinement.solve(known, others, scan.pose, scan.time_ns, settings)
     if moved is None:
@@ -357,12 +357,13 @@ def _refine(population: Population, look: Look, row: NDArray[np.intp], said: Flo
     own = [target.slot_of(scan.sensor_id) is not None for target in population.targets]
     mine = np.flatnonzero(np.repeat(np.array(own, dtype=bool), population.lengths) & look.valid)
     columns = rows.KINEMATIC + 2 * look.slot[mine, None] + np.arange(2)
-    population.x[mine[:, None], columns] -= linear.total(jacobian[mine] * moved)
+    population.x[mine[:, None], columns] -= linear.total(_by_mounting(population, look, mine) * moved)
 
 
 def _well_known(target: Target, scan: Scan) -> bool:
-    recent = sum(1 for when in target.seen.values() if scan.time_ns - when < _RECENT_NS)
-    return target.ray is None and target.status is Status.CONFIRMED and recent >= 2
+    if target.ray is not None or target.status is not Status.CONFIRMED:
+        return False
+    return target.seen_by(2, scan.time_ns - _RECENT_NS)
 
 
 def _residuals(

@@ -15,6 +15,7 @@ from fusion.refinement import Refinement
 from fusion.settings import FusionSettings
 from fusion.types import Scan
 
+_PERIODS = 5.0  # over so many of them a sensor's period is held
 #: Motion modes of an ordinary target: quiet and agile.
 MODES = 2
 
@@ -26,17 +27,21 @@ class Population:
     """Targets in order of their numbers; row `starts[t] … + lengths[t]` belong to target `t`.
 
     Attributes:
+        merged_ns: when doubles were last looked for.
         x, p, log_weight, accel2: rows [R, n], [R, n, n], their log weights and acceleration densities [R].
         slow_cov, slow_rate: [T, K, 2, 2] and [T, K] of each target's camera slots, see `noise`.
         noises: what has been learned of each camera, by id.
         refinements: what has been learned of how each camera stands, by id.
-        eyes: the last look of each sensor of directions, by id: where it stands and what it covers.
+        eyes, periods_s: the last look of each sensor, by id (where it stands, what it covers), and how long after the
+            one before it came.
     """
 
     def __init__(self, settings: FusionSettings) -> None:
         self.settings = settings
         self.noises: dict[str, SensorNoise] = {}
         self.eyes: dict[str, Scan] = {}
+        self.periods_s: dict[str, float] = {}
+        self.merged_ns = 0
         self.refinements: dict[str, Refinement] = {}
         self.targets: list[Target] = []
         n = rows.size(settings.slots)
@@ -138,6 +143,24 @@ class Population:
             known = SensorNoise.fresh(self.settings.noise, focal_px, scan.pose.attitude_sigma_rad)
             self.noises[scan.sensor_id] = known
         return known
+
+    def note(self, scan: Scan) -> None:
+        """This is the sensor's last look now; the longest time between two of late says how often it speaks.
+
+        The longest, as a radar tells of all it saw in one turn at once and then turns.
+        """
+        before = self.eyes.get(scan.sensor_id)
+        if before is not None and before.time_ns < scan.time_ns:
+            gap_s = (scan.time_ns - before.time_ns) * 1e-9
+            period_s = self.periods_s.get(scan.sensor_id, gap_s)
+            fading = math.exp(-gap_s / (_PERIODS * period_s))
+            most_s = self.settings.most_tentative_s / self.settings.tentative_looks
+            self.periods_s[scan.sensor_id] = min(max(gap_s, fading * period_s), most_s)
+        self.eyes[scan.sensor_id] = scan
+
+    def awaits_s(self, sensor_id: str) -> float:
+        """How long a sensor's next report may take before its silence says something; 0 where that is not known."""
+        return self.settings.tentative_looks * self.periods_s.get(sensor_id, 0.0)
 
     def refinement(self, sensor_id: str) -> Refinement:
         """What is known of how a camera stands."""

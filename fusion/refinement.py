@@ -9,18 +9,20 @@ the site file says. Each report of a target that others place as well adds to a 
 
 The filter knows the slow error's posterior (mean m, variance V), which holds its prior (zero, S). What the reports say
 apart from that is m S/(S − V), with variance V S/(S − V); with what is new at every place that makes S²/(S − V).
-Looks closer together than the slow error's memory count in part. Clocks are learned first (`fusion.noise`): they tell
-within seconds, and a turn would take up what they leave.
+Looks closer together than the slow error's memory count in part. The solution is not used at first: clocks
+(`fusion.noise`) tell within seconds, and a turn would take up what they leave.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
 from fusion import linear
-from fusion.geometry import FloatArray, matrix_from_quaternion, quaternion_from_matrix
+from fusion.geometry import CameraModel, FloatArray, matrix_from_quaternion, quaternion_from_matrix
 from fusion.settings import NoiseSettings
 from fusion.types import NS, Scan, SensorPose
 
@@ -42,7 +44,7 @@ class Refinement:
     Attributes:
         information: [7, 7] what flights told, and
         told: [7] times what they told it of: the solution is (prior + information)⁻¹ told.
-        begun_ns: when others first placed what the camera saw; 0 before that.
+        begun_ns: when the camera first saw what was followed; 0 before that.
         change: [7] the solution in use, from `solved_ns` on.
         place_m, prior: where the camera stands, ENU, and one over the variances [7] of its prior; from then too.
     """
@@ -58,30 +60,28 @@ class Refinement:
 
 def refined(scan: Scan, refinement: Refinement) -> Scan:
     """The scan as its camera stands and sees after all that was learned."""
-    camera = scan.camera
-    if camera is None or not refinement.solved_ns:
+    if scan.camera is None or not refinement.solved_ns:
         return scan
-    change = refinement.change
-    turned = linear.multiply(_rotation(change[TURN]), matrix_from_quaternion(scan.pose.attitude))
-    east, north, up = (at + float(by) for at, by in zip(scan.pose.position_m, change[PLACE], strict=True))
-    pose = replace(scan.pose, position_m=(east, north, up), attitude=quaternion_from_matrix(turned))
-    longer = float(np.exp(change[FOCAL]))
-    return replace(scan, pose=pose, camera=replace(camera, fx=camera.fx * longer, fy=camera.fy * longer))
+    pose, camera = _moved(scan.pose, scan.camera, tuple(refinement.change.tolist()))
+    return replace(scan, pose=pose, camera=camera)
 
 
-def _rotation(turn: FloatArray) -> FloatArray:
+@lru_cache(maxsize=256)  # a camera keeps its change for many looks
+def _moved(pose: SensorPose, camera: CameraModel, change: tuple[float, ...]) -> tuple[SensorPose, CameraModel]:
+    turned = linear.multiply(_rotation(change[TURN]), matrix_from_quaternion(pose.attitude))
+    east, north, up = (at + by for at, by in zip(pose.position_m, change[PLACE], strict=True))
+    moved = replace(pose, position_m=(east, north, up), attitude=quaternion_from_matrix(turned))
+    longer = math.exp(change[FOCAL])
+    return moved, replace(camera, fx=camera.fx * longer, fy=camera.fy * longer)
+
+
+def _rotation(turn: tuple[float, ...]) -> FloatArray:
     """Rotation matrix of a small turn, rad (Rodrigues)."""
-    x, y, z = (float(v) for v in turn)
+    x, y, z = turn
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle2 = x * x + y * y + z * z
     half = 0.5 - angle2 / 24.0 + angle2 * angle2 / 720.0
     return np.eye(3) + (1.0 - angle2 / 6.0 + angle2 * angle2 / 120.0) * cross + half * linear.multiply(cross, cross)
-
-
-def listens(refinement: Refinement, now_ns: int) -> bool:
-    """Whether what a camera's reports say counts yet."""
-    refinement.begun_ns = refinement.begun_ns or now_ns
-    return now_ns - refinement.begun_ns >= _CLOCK_FIRST_NS
 
 
 def derivative(scan: Scan, away: FloatArray, by_place: FloatArray, pixels: FloatArray) -> FloatArray:
@@ -125,7 +125,8 @@ def solve(
     Args:
         others: what is known of the other cameras, for the frame that all share.
     """
-    if now_ns - refinement.solved_ns < _SOLVE_EVERY_NS:
+    refinement.begun_ns = refinement.begun_ns or now_ns
+    if now_ns - refinement.begun_ns < _CLOCK_FIRST_NS or now_ns - refinement.solved_ns < _SOLVE_EVERY_NS:
         return None
     before = refinement.change
     refinement.solved_ns, refinement.place_m = now_ns, pose.position_m

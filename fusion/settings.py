@@ -73,7 +73,8 @@ class FusionSettings:
         robust: beyond this squared distance a report counts with a larger variance (Huber).
         look_s: looks of one sensor closer together than this are one piece of evidence about existence.
         coast_s: without a report a track is shown as coasting after this.
-        lost_s: and ends after this; a track never confirmed after `tentative_s`.
+        lost_s: and ends after this; a track never confirmed after `tentative_s`, or after `tentative_looks` of the
+            sensor that saw it where that is longer, at most `most_tentative_s`: a radar turns once in some seconds.
         confirm, delete: existence at which a track is confirmed, and at which it ends.
         slots: how many cameras' slow errors one target carries; the one longest unseen gives way.
         max_targets: bound on all targets; beyond it new ones are refused and counted.
@@ -90,6 +91,8 @@ class FusionSettings:
     coast_s: float = 0.5
     lost_s: float = 12.0
     tentative_s: float = 1.0
+    tentative_looks: float = 2.5
+    most_tentative_s: float = 10.0
     mean_life_s: float = 600.0
     confirm: float = 0.97
     delete: float = 0.02

@@ -47,6 +47,8 @@ def write(engine: State) -> bytes:
         "time_ns": engine.time_ns,
         "next_number": engine.next_number,
         "counts": dict(engine.counts),
+        "merged_ns": engine.population.merged_ns,
+        "periods_s": engine.population.periods_s,
         "noises": {name: asdict(noise) for name, noise in engine.population.noises.items()},
         "refinements": {name: _refinement(known) for name, known in engine.population.refinements.items()},
         "eyes": [_eye(scan) for scan in engine.population.eyes.values()],
@@ -79,6 +81,7 @@ def read(engine: State, data: bytes) -> None:
     engine.claims = {claim.claimed_id: claim for claim in claims}
     engine.population.noises, engine.population.refinements = noises, refinements
     engine.population.eyes = {scan.sensor_id: scan for scan in eyes}
+    engine.population.merged_ns, engine.population.periods_s = state["merged_ns"], state["periods_s"]
     engine.population.lay(pieces)
 
 

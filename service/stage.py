@@ -110,7 +110,7 @@ class WorldStage:
         ready = self._sequencer.push(message)
         self._sequencer.take_refused()
         for each in ready:
-            self._engine.step(each)
+            self._engine.fold(each)
         return self._update() if isinstance(message, Heartbeat) and self._engine.time_ns is not None else None
 
     def begin_again(self) -> None:

@@ -86,3 +86,21 @@ def test_a_camera_that_misses_a_drone_does_not_hide_it_from_a_radar(period_s: fl
             engine.step(Scan("radar", time_ns, k, Space.POSITION, pose, (report,)))
         shown = [t for t in engine.step(Heartbeat(time_ns)).tracks if t.status is not Status.TENTATIVE]
     assert [t.contributors[0][0] for t in shown] == ["radar"]
+
+
+@pytest.mark.parametrize("period_s", [0.5, 2.0, 3.5])
+def test_a_radar_that_turns_slowly_starts_tracks(period_s: float) -> None:
+    """Two targets in each turn, told one after the other; a false report of one turn does not become a track."""
+    engine, rng = FusionEngine(), np.random.default_rng(2)
+    pose = SensorPose("radar", 0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
+    for k in range(7):
+        for n, east in enumerate((20.0, 400.0, float(rng.uniform(-2000.0, -500.0)))):
+            t = k * period_s + 0.05 * n
+            place = (east + 6.0 * t * (n < 2) + float(rng.normal()), 120.0 + float(rng.normal()), 40.0)
+            report = Measurement(Space.POSITION, place, (4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 9.0))
+            engine.step(Scan("radar", round((100.0 + t) * NS), k, Space.POSITION, pose, (report,)))
+    now_ns = round((100.0 + 6 * period_s + 0.2) * NS)
+    shown = [t for t in engine.step(Heartbeat(now_ns)).tracks if t.status is not Status.TENTATIVE]
+    assert sorted(round(t.mean[0] / 10.0) for t in shown) == [
+        round((east + 36.0 * period_s) / 10.0) for east in (20.0, 400.0)
+    ]
