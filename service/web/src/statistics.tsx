@@ -30,7 +30,7 @@ const text = phrases(
     alerts: "Alerts",
     perHour: "Alerts per hour",
     falsePerHour: "False alarms per hour, 95 %",
-    marked: (count: number) => `by ${count} marked as not a drone`,
+    marked: (count: number, hours: string) => `Rates are over ${hours} h; false alarms are the ${count} whose track was marked as no drone.`,
     detect: "Time to detect, median",
     detect95: "Time to detect, 95 %",
     never: "Never seen by a sensor",
@@ -54,7 +54,7 @@ const text = phrases(
     alerts: "Alertes",
     perHour: "Alertes par heure",
     falsePerHour: "Fausses alertes par heure, 95 %",
-    marked: (count) => `d’après ${count} jugées « pas un drone »`,
+    marked: (count, hours) => `Taux sur ${hours} h ; les fausses alertes sont les ${count} dont la piste fut jugée « pas un drone ».`,
     detect: "Délai de détection, médiane",
     detect95: "Délai de détection, 95 %",
     never: "Jamais vues par un capteur",
@@ -240,7 +240,7 @@ function Figures({ of }: { of: Statistics }) {
           </div>
         ))}
       </dl>
-      <small class="figures-hint">{t.marked(falseAlarms.value)}</small>
+      <small class="figures-hint">{t.marked(falseAlarms.value, counted?.toFixed(counted < 10 ? 1 : 0) ?? "–")}</small>
     </section>
   );
 }
