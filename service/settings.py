@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     Attributes:
         host, port: where HTTP is served; loopback only until there is authentication. Port 0 takes a free one.
         data_folder: made when missing; holds the store.
-        store: `sqlite:///PATH`; empty: `deeplomatics.sqlite3` in the data folder.
+        store: `sqlite:///PATH` or `postgresql://…`; empty: `deeplomatics.sqlite3` in the data folder.
         store_min_score: fainter detections are not kept (the tracker and the live topic see them, and a track keeps all
             of its points): they are ten times as many as the others, and hardly any is an object.
         cameras: the sources, one each.
