@@ -1,16 +1,18 @@
-"""Training of the sound recogniser: resumable, seeded, minutes on two cores.
+"""Training of the sound recogniser: resumable, seeded, minutes on one core.
 
     deeplomatics train acoustic --data DIR
 
-The network is chosen on `val`: of the averaged weights at each check, those with the lowest loss on `val`, as recorded
-and with noise mixed in. The temperature that makes the scores probabilities is fitted on the same. Written are
-`models/weights/acoustic.safetensors` and `acoustic.json` (architecture, recipe, hash, temperature, figures on `val`).
+Each tower of the network is trained by itself to the end of its schedule; the weights are a moving average of its
+steps. Nothing is chosen on `val` here, which has six recordings: the recipe was, by leaving kinds of recordings out
+(`docs/decisions/0018`). On `val`, as recorded and with noise mixed in, the temperature is fitted that makes the scores
+probabilities. Written are `models/weights/acoustic.safetensors` and `acoustic.json` (architecture, recipe, hash,
+temperature, figures on `val`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import running
-from models.acoustic_data import Augmenter, Sound, load_sounds, mixed, noise_spectrum, windows
+from models.acoustic_augment import Augmenter
+from models.acoustic_data import Sound, load_sounds, mixed, noise_spectrum, windows
 from models.acoustic_evaluate import calibration_error
-from models.acoustic_network import SOUNDS, AcousticNetwork, Architecture
+from models.acoustic_network import PICTURES, SOUNDS, AcousticNetwork, Architecture, Tower
 from models.infer import WEIGHTS_FOLDER
 
-_CHECK_EVERY = 100
+_SAVED_EVERY = 100
 _VAL_RATIOS_DB = (10.0, 0.0)
 
 
@@ -34,7 +37,7 @@ _VAL_RATIOS_DB = (10.0, 0.0)
 class Recipe:
     """Everything that decides what is learned, besides the data."""
 
-    steps: int = 1500
+    steps: int = 600
     batch: int = 32
     rate: float = 3e-3
     weight_decay: float = 0.05
@@ -60,10 +63,10 @@ def train(
 
     Args:
         data: the folder of the recordings (`audio.csv` inside).
-        work: for the checkpoint.
+        work: for the checkpoints.
         device: auto, cpu or cuda.
         threads: of torch on the CPU; its own choice when None.
-        cap: stop after this step (for tests).
+        cap: stop each tower after this step (for tests).
 
     Raises:
         DatasetError: no recordings there.
@@ -73,68 +76,63 @@ def train(
     where = running.chosen_device(device)
     if threads:
         torch.set_num_threads(threads)
-    run = Run(recipe, where, work / recipe_name / "checkpoint.pt")
-    augmenter = Augmenter(load_sounds(data, "train"), run.network.architecture, recipe.seed + run.step)
-    judge = Judge(load_sounds(data, "val"), run.network.architecture, where)
+    torch.manual_seed(recipe.seed)
+    network = AcousticNetwork().to(where)
+    sounds, val = (load_sounds(data, split, network.architecture.rate_hz) for split in ("train", "val"))
     last = min(cap or recipe.steps, recipe.steps)
-    try:
-        _loop(run, augmenter, judge, last)
-    finally:
-        run.save()
-    return write_weights(run, judge, recipe_name, folder)
+    for number, (name, tower) in enumerate(network.towers.items()):
+        run = Run(replace(recipe, seed=recipe.seed + number), name, tower, where, work / recipe_name / f"{name}.pt")
+        try:
+            if run.step < last:
+                _loop(run, Augmenter(sounds, network.architecture, run.recipe.seed + run.step), last)
+        finally:
+            run.save()
+        tower.load_state_dict(run.average)
+    return write_weights(network.eval(), recipe, last, Judge(val, network.architecture, where), recipe_name, folder)
 
 
 class Run:
-    """The state of one run: network, optimiser, the average of its weights, and the best average so far."""
+    """The state of one tower's run: the tower, its optimiser, and the average of its weights."""
 
-    def __init__(self, recipe: Recipe, device: torch.device, checkpoint: Path) -> None:
+    def __init__(self, recipe: Recipe, picture: str, tower: Tower, device: torch.device, checkpoint: Path) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device, self.checkpoint = recipe, device, checkpoint
-        self.network = AcousticNetwork().to(device)
-        self.average = running.copied_weights(self.network)
-        self.best = running.copied_weights(self.network)
-        self.best_loss, self.best_step = math.inf, 0
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
+        self.recipe, self.picture, self.device, self.checkpoint = recipe, picture, device, checkpoint
+        self.tower = tower
+        self.average = running.copied_weights(tower)
+        self.optimiser = torch.optim.AdamW(tower.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
         self.step = 0
         saved = running.load_checkpoint(checkpoint, device)
         if saved is not None:
             self._continue(saved)
 
     def _continue(self, saved: dict) -> None:
-        self.network.load_state_dict(saved["network"])
+        self.tower.load_state_dict(saved["tower"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.average, self.best, self.step = saved["average"], saved["best"], saved["step"]
-        self.best_loss, self.best_step = saved["best_loss"], saved["best_step"]
+        self.average, self.step = saved["average"], saved["step"]
 
     def save(self) -> None:
-        names = ("average", "best", "best_loss", "best_step", "step")
-        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
-        running.save_checkpoint(self.checkpoint, {**state, **{name: getattr(self, name) for name in names}})
+        state = {"tower": self.tower.state_dict(), "optimiser": self.optimiser.state_dict()}
+        running.save_checkpoint(self.checkpoint, {**state, "average": self.average, "step": self.step})
 
-    def learn(self, samples: Tensor, labels: Tensor) -> float:
+    def learn(self, power: Tensor, labels: Tensor) -> float:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             warm = min(1.0, (self.step + 1) / 50)
             group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * min(self.step / recipe.steps, 1.0)))
-        self.network.train()
+        self.tower.train()
         share = float(np.random.default_rng([recipe.seed, self.step]).beta(recipe.mixup, recipe.mixup))
-        picture = self.network.picture(samples)
-        logits = self.network.classify(_masked(share * picture + (1.0 - share) * picture.roll(1, 0)))
+        picture = PICTURES[self.picture](power)
+        logits = self.tower(_masked(share * picture + (1.0 - share) * picture.roll(1, 0)))
         loss = share * self._loss(logits, labels) + (1.0 - share) * self._loss(logits, labels.roll(1, 0))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.step += 1
-        running.follow(self.average, self.network, min(recipe.average, 1 - 1 / (self.step + 1)))
+        running.follow(self.average, self.tower, min(recipe.average, 1 - 1 / (self.step + 1)))
         return float(loss.detach())
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
-
-    def averaged(self) -> AcousticNetwork:
-        network = AcousticNetwork(self.network.architecture).to(self.device)
-        network.load_state_dict(self.average)
-        return network.eval()
 
 
 def _masked(picture: Tensor) -> Tensor:
@@ -195,33 +193,21 @@ def mixed_each(clean: np.ndarray, noise: np.ndarray, ratio_db: float) -> np.ndar
     return np.stack([mixed(samples, other, ratio_db) for samples, other in zip(clean, noise, strict=True)])
 
 
-def _loop(run: Run, augmenter: Augmenter, judge: Judge, last: int) -> None:
+def _loop(run: Run, augmenter: Augmenter, last: int) -> None:
     console = Console(stderr=True)
-    steps = track(range(run.step, last), "training acoustic", console=console, disable=not console.is_terminal)
+    steps = track(range(run.step, last), f"training {run.picture}", console=console, disable=not console.is_terminal)
     smooth = 1.0
     for _ in steps:
-        samples, labels = augmenter.batch(run.recipe.batch)
-        loss = run.learn(torch.from_numpy(samples).to(run.device), torch.from_numpy(labels).to(run.device))
+        power, labels = augmenter.batch(run.recipe.batch)
+        loss = run.learn(torch.from_numpy(power).to(run.device), torch.from_numpy(labels).to(run.device))
         smooth = 0.98 * smooth + 0.02 * loss
-        if run.step % _CHECK_EVERY == 0 or run.step == last:
-            _check(run, judge)
-            console.log(f"step {run.step} of {last}: loss {smooth:.3f}, best on val {run.best_loss:.4f}")
+        if run.step % _SAVED_EVERY == 0 or run.step == last:
+            run.save()
+            console.log(f"{run.picture}: step {run.step} of {last}, loss {smooth:.3f}")
 
 
-def _check(run: Run, judge: Judge) -> None:
-    """Keep the averaged weights where they are the best on `val` so far."""
-    loss = judge.loss(run.averaged())
-    if loss < run.best_loss:
-        run.best_loss, run.best_step = loss, run.step
-        run.best = {k: v.clone() for k, v in run.average.items()}
-    run.save()
-
-
-def write_weights(run: Run, judge: Judge, name: str, folder: Path) -> Path:
-    """The best averaged weights as safetensors, and beside them what made them."""
-    network = AcousticNetwork(run.network.architecture).to(run.device)
-    network.load_state_dict(run.best)
-    network.eval()
+def write_weights(network: AcousticNetwork, recipe: Recipe, steps: int, judge: Judge, name: str, folder: Path) -> Path:
+    """The weights as safetensors, and beside them what made them."""
     path = folder / f"{name}.safetensors"
     temperature = judge.temperature(network)
     card = {
@@ -229,13 +215,12 @@ def write_weights(run: Run, judge: Judge, name: str, folder: Path) -> Path:
         "sounds": list(SOUNDS),
         "architecture": network.architecture.to_dict(),
         "temperature": round(temperature, 4),
-        "recipe": asdict(run.recipe),
-        "steps_done": run.step,
-        "chosen_step": run.best_step,
+        "recipe": asdict(recipe),
+        "steps_done": steps,
         "val": judge.figures(network, temperature),
         "data": "Halmstad multi-sensor drone data set (CC0), audio, split train",
         "command": "deeplomatics train acoustic",
         "torch": torch.__version__,
     }
-    running.write_weights(path, run.best, card)
+    running.write_weights(path, network.state_dict(), card)
     return path

@@ -12,10 +12,12 @@ import soundfile
 import torch
 
 from models import acoustic_train
-from models.acoustic_data import Augmenter, Sound, load_sounds, mixed, noise_spectrum, resample, windows
+from models.acoustic_augment import Augmenter
+from models.acoustic_data import Sound, load_sounds, mixed, noise_spectrum, resample, windows
 from models.acoustic_evaluate import by_class, calibration_error, false_alarms
+from models.acoustic_events import everyday
 from models.acoustic_infer import load_recogniser
-from models.acoustic_network import SOUNDS, AcousticNetwork, Architecture, LogMel
+from models.acoustic_network import PICTURES, SOUNDS, AcousticNetwork, Architecture, MelPower
 from models.halmstad import DatasetError
 from models.infer import WeightsError
 
@@ -27,18 +29,40 @@ def tone(frequency_hz: float, seconds: float = 1.0, rate: int = RATE) -> np.ndar
     return np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * rate)) / rate).astype(np.float32)
 
 
-def test_the_picture_puts_a_tone_in_its_band_whatever_its_loudness() -> None:
-    picture = LogMel(ARCHITECTURE)
+@pytest.mark.parametrize("picture", list(PICTURES))
+def test_a_picture_puts_a_tone_in_its_band_whatever_its_loudness(picture: str) -> None:
+    power = MelPower(ARCHITECTURE)
     mel = 2595.0 * math.log10(1.0 + 1000.0 / 700.0)
-    lowest, highest = (2595.0 * math.log10(1.0 + f / 700.0) for f in (50.0, 7600.0))
+    ends = (ARCHITECTURE.lowest_hz, ARCHITECTURE.highest_hz)
+    lowest, highest = (2595.0 * math.log10(1.0 + f / 700.0) for f in ends)
     expected = (mel - lowest) / (highest - lowest) * (ARCHITECTURE.bands + 1) - 1
-    loud, soft = (picture(torch.from_numpy(level * tone(1000.0))[None])[0, 0] for level in (1.0, 0.01))
+    loud, soft = (PICTURES[picture](power(torch.from_numpy(level * tone(1000.0))[None]))[0, 0] for level in (1.0, 0.01))
+    assert loud.shape == (ARCHITECTURE.bands, ARCHITECTURE.frames)
     assert abs(int(loud.mean(1).argmax()) - expected) <= 1.0
     torch.testing.assert_close(loud, soft, atol=1e-3, rtol=0)
 
 
+def test_the_shape_of_a_sound_does_not_know_the_microphone() -> None:
+    noise = torch.from_numpy(np.random.default_rng(4).standard_normal(ARCHITECTURE.window).astype(np.float32))[None]
+    power = MelPower(ARCHITECTURE)(noise)
+    duller = power * torch.logspace(0.0, -3.0, ARCHITECTURE.bands)[:, None]  # 30 dB from the lowest to the highest
+    differ = {
+        name: float((PICTURES[name](power) - PICTURES[name](duller))[:, :, 6:-6].abs().mean()) for name in PICTURES
+    }
+    assert differ["shape"] < 0.05
+    assert differ["level"] > 0.3
+
+
+def test_everyday_sounds_are_finite_and_of_one_loudness() -> None:
+    generator = np.random.default_rng(5)
+    for _ in range(40):
+        sound = everyday(generator, RATE, RATE)
+        assert np.isfinite(sound).all()
+        assert 0.5 < float(sound.std()) < 1.5
+
+
 def test_resampling_keeps_a_tone() -> None:
-    heard = resample(tone(440.0, 1.0, 22_050), 22_050, RATE)
+    heard = resample(tone(440.0, 1.0, 44_100), 44_100, RATE)
     assert len(heard) == RATE
     np.testing.assert_allclose(heard[500:-500], tone(440.0)[500:-500], atol=0.01)
 
@@ -65,11 +89,12 @@ def made_up_sounds(seconds: float = 2.0) -> list[Sound]:
     ]
 
 
-def test_training_windows_are_finite_varied_and_the_same_for_one_seed() -> None:
+def test_training_pictures_are_finite_varied_and_the_same_for_one_seed() -> None:
     first, labels = Augmenter(made_up_sounds(), ARCHITECTURE, 7).batch(24)
     again, _ = Augmenter(made_up_sounds(), ARCHITECTURE, 7).batch(24)
     np.testing.assert_array_equal(first, again)
-    assert first.shape == (24, ARCHITECTURE.window)
+    assert first.shape == (24, ARCHITECTURE.bands, ARCHITECTURE.frames)
+    assert (first >= 0.0).all()
     assert np.isfinite(first).all()
     assert set(labels.tolist()) == {0, 1, 2}
     assert len({row.tobytes() for row in first}) == 24
