@@ -73,6 +73,11 @@ def suppress(corners: np.ndarray, overlap: float = _NMS_IOU) -> np.ndarray:
     return np.flatnonzero(alive)
 
 
+def scaled(boxes: np.ndarray, factor: float) -> np.ndarray:
+    """Boxes x, y, width, height [N, 4] with `factor` times the width and height around the same centres."""
+    return np.hstack([boxes[:, :2] - (factor - 1) / 2 * boxes[:, 2:], boxes[:, 2:] * factor]).astype(np.float32)
+
+
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU [N, M] of boxes x, y, width, height [N, 4] and [M, 4]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])

@@ -20,6 +20,7 @@ import numpy as np
 from rich.progress import track
 
 from models.audit import Audit, load_audit
+from models.boxes import scaled
 from models.calibration import Calibration, errors, fit_all
 from models.foreign import ForeignDetector, load_any
 from models.halmstad import Clip, decode, load_clips
@@ -34,6 +35,8 @@ _FPS = 30.0
 FRAMES_PER_FALSE_BOX = 100
 #: IoU thresholds of AP50-95 (COCO).
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).round(2))
+#: Sizes of boxes that are tried on `val`.
+BOX_SCALES = (1.0, 0.95, 1.025, 1.05, 1.075, 1.1)
 
 
 def run_clips(detector: Detector | ForeignDetector, clips: Iterable[Clip]) -> list[ClipResult]:
@@ -62,6 +65,21 @@ def choose_thresholds(results: list[ClipResult]) -> dict[str, float]:
     """Per class, the score with the best F1 at IoU 0.5. For the `val` split only."""
     frames = looks(results)
     return {name: round(match(frames, by_iou, i).best_threshold(), 4) for i, name in enumerate(CLASSES)}
+
+
+def choose_box_scale(results: list[ClipResult]) -> float:
+    """The size of boxes with the best mean F1 at IoU 0.5, for the `val` split only.
+
+    Annotators leave free what they like, and a network learns something like the mean of that. The size that comes to
+    IoU 0.5 most often need not be the mean.
+    """
+
+    def mean_f1(factor: float) -> float:
+        frames = looks(replace(r, boxes=scaled(r.boxes, factor)) for r in results)
+        found = [match(frames, by_iou, index) for index in range(len(CLASSES))]
+        return float(np.mean([m.at(m.best_threshold())["f1"] for m in found]))
+
+    return max(BOX_SCALES, key=mean_f1)
 
 
 def operating(frames: Iterable[Look], thresholds: dict[str, float]) -> list[Look]:
@@ -252,7 +270,10 @@ def settle(
     card = json.loads(card_path.read_text())
     band: Band = card["architecture"]["band"]
     detector = load_detector(band, device=device, weights=weights, threads=threads)
-    results = run_clips(detector, load_clips(data, band, "val"))
+    detector.box_scale = 1.0
+    as_found = run_clips(detector, load_clips(data, band, "val"))
+    card["box_scale"] = choose_box_scale(as_found)
+    results = [replace(r, boxes=scaled(r.boxes, card["box_scale"])) for r in as_found]
     card["thresholds"] = choose_thresholds(results)
     card["calibration"] = fit_all(looks(results))
     card.setdefault("metrics", {})["val"] = summarise(results, card["thresholds"], None, card["calibration"])

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from models.boxes import decode_cells
+from models.boxes import decode_cells, scaled
 from models.calibration import Calibration
 from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
 from models.evidence import Memory
@@ -131,6 +131,7 @@ class Detector:
         backend: how it runs, for people.
         thresholds: operating score per class, chosen on the `val` split.
         calibration: makes probabilities of its scores, fitted on `val`; empty where nobody did.
+        box_scale: what widths and heights are multiplied with, chosen on `val` with the thresholds.
         operating_points: drone thresholds with what they cost and find on `val`, see `service.operating_point`.
     """
 
@@ -143,6 +144,7 @@ class Detector:
         self.thresholds: dict[str, float] = dict(card.get("thresholds", {}))
         self.calibration: Calibration = {name: (a, b) for name, (a, b) in card.get("calibration", {}).items()}
         self.operating_points: list[dict[str, float]] = card.get("operating_points", [])
+        self.box_scale: float = card.get("box_scale", 1.0)
         self._ages = backend.history
         self._history: dict[str, _History] = {}
         self._memory: dict[str, Memory] = {}
@@ -180,6 +182,7 @@ class Detector:
         height, width = frame.pixels.shape[:2]
         memory = self._memory.setdefault(frame.sensor_id, Memory())
         boxes, scores = memory.fold(frame.time_ns, boxes * np.float32(PICTURE_SCALE[self.band]), scores)
+        boxes = scaled(boxes, self.box_scale)
         return Detections(
             sensor_id=frame.sensor_id,
             time_ns=frame.time_ns,
