@@ -62,14 +62,22 @@ class Recipe:
 
 
 _FURTHER = {"steps": 7500, "rate": 1.5e-3, "warm_up": 200, "seed": 2}
-_LAST = {"rate": 1e-3, "warm_up": 150, "seed": 3, "pasted": 0.15, "drones": 0.5}
 RECIPES: dict[str, Recipe] = {
     "infrared": Recipe("infrared"),
     "visible": Recipe("visible"),
     "infrared-further": Recipe("infrared", **(_FURTHER | {"steps": 6000}), start="infrared"),
     "visible-further": Recipe("visible", **_FURTHER, start="visible"),
-    "visible-last": Recipe("visible", **_LAST, steps=3300, calm=1000, start="visible-further"),
-    "infrared-last": Recipe("infrared", **_LAST, steps=1500, calm=500, start="infrared-further"),
+    "visible-last": Recipe(
+        "visible",
+        steps=3300,
+        rate=1e-3,
+        warm_up=150,
+        calm=1000,
+        seed=3,
+        start="visible-further",
+        pasted=0.15,
+        drones=0.5,
+    ),
 }
 
 
