@@ -31,7 +31,9 @@ def sentences() -> list[str]:
     """All that fusion says of an identity, with a 7 for every value."""
     tree = ast.parse((ROOT / "fusion" / "identity.py").read_text(encoding="utf-8"))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    return ["".join(part.value if isinstance(part, ast.Constant) else "7" for part in each.values) for each in found]
+    return [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in each.values) for each in found
+    ]
 
 
 def test_every_reason_for_an_identity_has_its_french() -> None:
