@@ -16,7 +16,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from fusion.site import Fault, Site, SiteError
+from fusion.site import Fault, Site, SiteError, SiteFile
 from service.problems import documented
 from service.schemas import Json, Schema
 from service.site import checked_site
@@ -56,10 +56,13 @@ def site_text(document: Any) -> str:
 
 
 def draft_of(name: str, site: Site | None) -> Json:
-    """The site file that the service was started with; passwords become the name of a variable."""
+    """The site file that the service was started with, without what only a scenario has; passwords become the name of a
+    variable."""
     if site is None:
         return _EMPTY | {"site": _EMPTY["site"] | {"name": name}, "sensors": []}
-    draft: Json = orjson.loads(site.file.model_dump_json(exclude_unset=True, exclude_none=True))
+    draft: Json = orjson.loads(
+        site.file.model_dump_json(include=set(SiteFile.model_fields), exclude_unset=True, exclude_none=True)
+    )
     for sensor in draft["sensors"]:
         if isinstance(sensor.get("source"), str):
             sensor["source"] = _PASSWORD.sub(r"\1:${PASSWORD}@", sensor["source"])

@@ -304,7 +304,9 @@ def test_the_interface_is_described_with_examples_and_problems(client: TestClien
         answers = document["paths"][path]["get"]["responses"]
         assert list(answers["422"]["content"]) == ["application/problem+json"]
     names = {parameter["name"] for parameter in document["paths"]["/api/v1/tracks"]["get"]["parameters"]}
-    assert names == {"class", "state", "sensor", "space", "since", "until", "bbox", "limit", "cursor"}
+    asked = {"class", "state", "sensor", "space", "since", "until", "bbox", "zone", "identity", "claimed_id"}
+    bounds = {"min_duration", "max_duration", "min_speed", "max_speed"}
+    assert names == asked | bounds | {"format", "limit", "cursor"}
     for name, field in document["components"]["schemas"]["Track"]["properties"].items():
         assert field.get("examples") or field.get("description") or "$ref" in field or "default" in field, name
 

@@ -132,7 +132,7 @@ def test_five_hundred_tracks_ten_times_a_second_stay_fluent(open_page: Open, pos
         "load": os.getloadavg()[0],
     }
     report(artifacts, "frames", figures)
-    assert rate > 0.5, "not even on a machine that is busy with other things"
+    assert rate > 5.0, "not even on a machine that is busy with other things"
 
 
 @pytest.mark.browser

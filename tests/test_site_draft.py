@@ -7,8 +7,9 @@ import json
 import pytest
 from fastapi import HTTPException
 
-from fusion.site import parse_site
+from fusion.site import parse_site, site_of
 from service.site_draft import draft_of, site_text, verdict
+from simulation.scenario import kept_scenario
 
 SITE = """
 site: {name: Field, origin: {latitude: 47.4, longitude: 8.5, altitude: 400}}
@@ -27,6 +28,12 @@ def test_a_draft_is_the_site_again_without_its_password() -> None:
     assert draft["sensors"][0]["source"] == "rtsp://viewer:${PASSWORD}@camera.local/stream"
     draft["sensors"][0]["source"] = "rtsp://viewer:secret@camera.local/stream"
     assert parse_site(site_text(draft)).file == parse_site(SITE).file
+
+
+def test_the_draft_of_a_simulated_site_can_be_saved() -> None:
+    draft = draft_of("Demo", site_of(kept_scenario("airport-approach")))
+    assert "aircraft" not in draft
+    assert verdict(json.dumps(draft).encode())["faults"] == []
 
 
 def test_what_is_wrong_is_told_with_the_line_of_the_text_that_is_answered() -> None:

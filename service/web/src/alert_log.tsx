@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { alertText } from "./alert_words";
+import { AlertMark } from "./alerts";
 import { askAll, askQuietly } from "./api";
 import { dateOf, duration, timeOfDay } from "./clock";
 import { type Verdict, verdicts } from "./operator";
@@ -88,13 +89,13 @@ function Row({ alert }: { alert: Alert }) {
   const t = text.value;
   const [from, to] = [Date.parse(alert.started), Date.parse(alert.time)];
   return (
-    <tr data-alert={alert.id}>
+    <tr class={alert.severity} data-alert={alert.id}>
       <td class="figure">
         {dateOf(from)} {timeOfDay(from)}
       </td>
       <th scope="row">{alert.track}</th>
       <td>
-        {alertText(alert)} <small>{t.severities[alert.severity]}</small>
+        <AlertMark alert={alert} /> {alertText(alert)} <small>{t.severities[alert.severity]}</small>
       </td>
       <td class="figure">{duration(to - from)}</td>
       <td>

@@ -83,7 +83,7 @@ const opened = signal<string | undefined>(undefined);
 const note = signal("");
 
 /** An octagon: critical. A triangle: a warning. Hollow when it is over. */
-function AlertMark({ alert }: { alert: Alert }) {
+export function AlertMark({ alert }: { alert: Alert }) {
   const path =
     alert.severity === "critical" ? "M5.2 1.5H10.8L14.5 5.2V10.8L10.8 14.5H5.2L1.5 10.8V5.2Z" : "M8 1.8 15 14H1Z";
   return (

@@ -18,6 +18,7 @@ const text = phrases(
     together: "From the beginning",
     position: "Time of both",
     gone: "One of the two replays is no more. Open them again from the flights.",
+    none: "Nothing is chosen to compare: press Compare beside a flight on the page of flights.",
   },
   {
     side: (id) => `Rediffusion ${id}`,
@@ -27,6 +28,7 @@ const text = phrases(
     together: "Depuis le début",
     position: "Instant des deux",
     gone: "L’une des deux rediffusions n’existe plus. Rouvrez-les depuis les vols.",
+    none: "Rien à comparer : appuyez sur Comparer à côté d’un vol, dans la page des vols.",
   },
 );
 
@@ -57,6 +59,12 @@ export function ComparePage() {
   const [from, to] = [ms(first?.start), ms(first?.end)];
   const at = Math.min(...known.map((each) => ms(each.time) || ms(each.start)));
   const isPaused = known.every(({ state }) => state === "paused");
+  if (ids.length < 2)
+    return (
+      <main class="page compare">
+        <p class="panel empty">{t.none}</p>
+      </main>
+    );
   return (
     <main class="page compare">
       <div class="transport panel" role="group" aria-label={t.both}>

@@ -263,7 +263,7 @@ export function SiteMap() {
           <Button
             name={t.mapTruth}
             keys="x"
-            path="M8 3V13M3 8H13"
+            path="M8 2V6M8 10V14M2 8H6M10 8H14"
             pressed={showTruth.value}
             onClick={() => (showTruth.value = !showTruth.value)}
           />
