@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from fusion.fuse import bounded_lines
@@ -31,6 +30,7 @@ from service.demo import find_scenario
 from service.flight_file import Flight
 from service.flight_logs.log import Alignment, Flown, LogError
 from service.flight_logs.read import read_flown
+from service.report import wide_console
 from service.score import scorer_of, tell
 from service.score_flight import score_flight, site_of_flight, truths_of
 from service.simulate import simulate
@@ -275,7 +275,7 @@ def show(found: Json) -> None:
     table = Table("", *COLUMNS, box=None)
     for name, cells in _rows(found):
         table.add_row(name, *cells)
-    Console().print(table)
+    wide_console().print(table)
 
 
 def markdown(found: Json) -> str:

@@ -8,10 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+WIDE = 200  # characters of a line where no terminal says how many there are
+
+
+def wide_console() -> Console:
+    """For tables: in a pipe or a file no column is cut."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDE)
+
 
 def show(figures: Mapping[str, Any]) -> None:
     """Nested figures: what stands alone as lines of path and value, rows of alike columns as tables."""
-    _show(Console(), figures, "")
+    _show(wide_console(), figures, "")
 
 
 def _show(console: Console, figures: Mapping[str, Any], path: str) -> None:

