@@ -24,6 +24,8 @@ from tracking.types import Status
 _DEFAULTS = FusionSettings()
 _CLAIMED_CLASSES = tuple(0.97 if name == "drone" else 0.01 for name in CLASSES)
 _UNCLAIMED = Verdict(Identity.UNKNOWN, 0.5, ())
+_BIRD = CLASSES.index("bird")
+_SURELY_BIRD = 0.9
 _MOST_CLAIMS = 1_000
 _LINKED_NS = 2_000_000_000
 
@@ -179,10 +181,11 @@ class FusionEngine:
                 identity.look(claim, scan, inside, inside and identity.is_seen(claim, scan))
 
     def _sightings(self) -> list[Sighting]:
+        """What a claim may be of: birds say nothing of themselves."""
         return [
             Sighting(target.number, *self.population.collapsed(t))
             for t, target in enumerate(self.population.targets)
-            if target.status is not Status.TENTATIVE
+            if target.status is not Status.TENTATIVE and life.class_probabilities(target)[_BIRD] < _SURELY_BIRD
         ]
 
     # --- life and output ---------------------------------------------------------------------------------------------
