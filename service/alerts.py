@@ -15,9 +15,8 @@ from service import problems, schemas
 from service.alert_rows import StoredAlert
 from service.bus import Bus
 from service.clock import Clock
-from service.history import Filter
-from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text
-from service.schemas import alert_json, to_ns
+from service.paging import CursorText, Limit, Many, cursor_text, narrowed
+from service.schemas import alert_json
 from service.store import Store
 from service.types import Acknowledgement
 
@@ -60,12 +59,7 @@ class AlertDesk:
 
     def find(self, question: AlertsQuestion) -> tuple[list[StoredAlert], str | None]:
         """One page, newest first, and the cursor of the next."""
-        narrow = Filter(
-            since_ns=to_ns(question.since) if question.since else None,
-            until_ns=to_ns(question.until) if question.until else None,
-            after=cursor_keys(question.cursor, int, int),
-            limit=question.limit + 1,
-        )
+        narrow = narrowed(question)
         self._store.flush()
         rows = self._store.alerts(narrow, kinds=question.kind, active=question.active, noted=question.acknowledged)
         page = rows[: question.limit]

@@ -19,9 +19,8 @@ from service.alerts import NO_NUL, AlertDesk, AlertId
 from service.board import Board
 from service.bus import Bus
 from service.clock import Clock
-from service.history import Filter
-from service.paging import CursorText, Limit, Many, cursor_keys, cursor_text
-from service.schemas import mark_json, to_ns
+from service.paging import CursorText, Limit, Many, cursor_text, narrowed
+from service.schemas import mark_json
 from service.store import MARKS, Store
 from service.track_ids import TrackId, no_track, stored_track
 from service.types import Mark, Verdict
@@ -65,12 +64,7 @@ class MarkDesk:
 
     def find(self, question: MarksQuestion) -> tuple[list[Mark], str | None]:
         """One page, newest first, and the cursor of the next."""
-        narrow = Filter(
-            since_ns=to_ns(question.since) if question.since else None,
-            until_ns=to_ns(question.until) if question.until else None,
-            after=cursor_keys(question.cursor, int, int),
-            limit=question.limit + 1,
-        )
+        narrow = narrowed(question)
         self._store.flush()
         found = self._store.marks(narrow, tracks=question.track, verdicts=question.verdict, who=question.who)
         page = found[: question.limit]

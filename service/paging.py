@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar
 
 import orjson
 from fastapi import HTTPException
 from pydantic import BeforeValidator, Field
+
+from service.history import Filter
+from service.schemas import to_ns
 
 PAGE_LIMIT = 500
 
@@ -45,3 +49,27 @@ def cursor_keys(text: str | None, *types: type) -> tuple[Any, ...] | None:
     if not isinstance(keys, list) or tuple(map(type, keys)) != types:
         raise HTTPException(422, "cursor: it is no next_cursor of this list. Leave it out to start at the first page.")
     return tuple(keys)
+
+
+class Question(Protocol):
+    """What every list can be asked: a time, and a page of it, newest first by two numbers."""
+
+    @property
+    def since(self) -> datetime | None: ...
+    @property
+    def until(self) -> datetime | None: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def cursor(self) -> str | None: ...
+
+
+def narrowed(question: Question, **narrow: Any) -> Filter:
+    """One row more than the page holds, so that it is known whether there is a next one."""
+    return Filter(
+        since_ns=to_ns(question.since) if question.since else None,
+        until_ns=to_ns(question.until) if question.until else None,
+        after=cursor_keys(question.cursor, int, int),
+        limit=question.limit + 1,
+        **narrow,
+    )

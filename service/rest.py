@@ -27,11 +27,10 @@ from service.board import Board, LiveTrack, tracks_page
 from service.camera_rows import StoredDetection, StoredTrack
 from service.geojson import MEDIA_TYPE as GEOJSON
 from service.geojson import feature, feature_collection
-from service.history import Filter
 from service.live import Latest, LiveState
-from service.paging import PAGE_LIMIT, CursorText, Limit, Many, cursor_keys, cursor_text, split_commas
+from service.paging import PAGE_LIMIT, CursorText, Limit, Many, cursor_keys, cursor_text, narrowed, split_commas
 from service.problems import documented
-from service.schemas import ClassName, Json, rfc3339, rounded, to_ns
+from service.schemas import ClassName, Json, rfc3339, rounded
 from service.sound_api import Sounds
 from service.store import Store
 from service.track_ids import TrackId, is_world, no_track, parsed, stored_track
@@ -248,7 +247,7 @@ class Rest:
 
     def _past_tracks(self, question: TracksQuestion) -> bytes:
         states, sensors = tuple(question.state), tuple(question.sensor)
-        narrow = _filter(
+        narrow = narrowed(
             question,
             classes=tuple(question.class_),
             states=states,
@@ -297,9 +296,9 @@ class Rest:
     def _history(self, track_id: str, question: HistoryQuestion) -> bytes:
         rows: list[StoredTrack | StoredWorldTrack] = []
         if is_world(track_id):
-            rows += self._store.world_history(track_id, _filter(question))
+            rows += self._store.world_history(track_id, narrowed(question))
         else:
-            rows += self._store.history(*parsed(track_id), _filter(question))
+            rows += self._store.history(*parsed(track_id), narrowed(question))
         if not rows and self._board.track(track_id) is None and stored_track(self._store, track_id) is None:
             raise no_track(track_id)
         page, next_cursor = _page(rows, question.limit)
@@ -317,7 +316,7 @@ class Rest:
 
     def _detections(self, question: DetectionsQuestion) -> bytes:
         classes, sensors = tuple(question.class_), tuple(question.sensor)
-        narrow = _filter(question, classes=classes, sensors=sensors, min_score=question.min_score)
+        narrow = narrowed(question, classes=classes, sensors=sensors, min_score=question.min_score)
         page, next_cursor = _page(self._store.detections(narrow), question.limit)
         return orjson.dumps({"detections": [detection_json(row) for row in page], "next_cursor": next_cursor})
 
@@ -431,17 +430,6 @@ def _part(picture: Picture) -> bytes:
 
 
 # ── Pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _filter(question: _Question, **narrow: Any) -> Filter:
-    """One row more than the page holds, so that it is known whether there is a next one."""
-    return Filter(
-        since_ns=to_ns(question.since) if question.since else None,
-        until_ns=to_ns(question.until) if question.until else None,
-        after=cursor_keys(question.cursor, int, int),
-        limit=question.limit + 1,
-        **narrow,
-    )
 
 
 Stored = TypeVar("Stored", StoredTrack | StoredWorldTrack, StoredDetection)
