@@ -166,6 +166,8 @@ class AlertFold:
     def _findings(self, seen: Sighted) -> Iterator[tuple[_Key, _Finding]]:
         track = seen.track
         yield (AlertKind.CLAIM_CONFLICT, track.track_id, ""), _conflict(track, self._settings)
+        if track.claim_only and track.identity is Identity.CONFLICTING:
+            return  # where a known lie says it is, there is nothing
         if max(range(len(CLASSES)), key=track.class_probabilities.__getitem__) == _BIRD:
             return
         for zone in self._zones.values():

@@ -22,10 +22,9 @@ from models.types import CLASSES
 from tracking.types import Status
 
 _DEFAULTS = FusionSettings()
-_CLAIMED_CLASSES = tuple(0.97 if name == "drone" else 0.01 for name in CLASSES)
+_CLAIMED = 0.97  # probability of the class that a claim names
 _UNCLAIMED = Verdict(Identity.UNKNOWN, 0.5, ())
 _BIRD = CLASSES.index("bird")
-_SURELY_BIRD = 0.9
 _MOST_CLAIMS = 1_000
 _LINKED_NS = 2_000_000_000
 
@@ -110,16 +109,19 @@ class FusionEngine:
         if scan.camera is not None:
             scan = refinement.refined(scan, self.population.refinement(scan.sensor_id))
         self.population.note(scan)
-        touched = self._associate(scan)
+        touched, owners = self._associate(scan)
         touched |= beginnings.link(self.population, scan)
         beginnings.narrow_banks(self.population)
         beginnings.merge(self.population, scan.time_ns)
-        self._look_for_claimed(scan)
+        self._look_for_claimed(scan, owners)
         return sorted(touched)
 
-    def _associate(self, scan: Scan) -> set[int]:
-        """Update the targets this scan saw, and start new ones from what is left."""
-        left, touched = list(range(len(scan.measurements))), set[int]()
+    def _associate(self, scan: Scan) -> tuple[set[int], dict[int, int]]:
+        """Update the targets this scan saw, and start new ones from what is left.
+
+        Numbers of all those, and of those that were there already by the report they got.
+        """
+        left, touched, owners = list(range(len(scan.measurements))), set[int](), dict[int, int]()
         if len(self.population):
             look = observation.look_at(self.population, scan)
             taken = observation.associate(self.population, look)
@@ -128,7 +130,8 @@ class FusionEngine:
             observation.update(self.population, look, taken)
             observation.learn(self.population, look, taken)
             observation.blame(self.population, look, {t for t, _ in taken})
-            touched = {self.population.targets[t].number for t, _ in taken}
+            owners = {m: self.population.targets[t].number for t, m in taken}
+            touched = set(owners.values())
             left = beginnings.strays(self.population, look, taken, self.counts)
             beginnings.explain(self.population, look, taken)
             self.population.refresh(scan.sensor_id)
@@ -136,7 +139,7 @@ class FusionEngine:
         born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
         self.next_number += len(born)
         self.population.add(born)
-        return touched | {piece[0].number for piece in born}
+        return touched | {piece[0].number for piece in born}, owners
 
     def _credit(self, look: observation.Look, t: int, m: int) -> None:
         observation.credit(self.population, look, t, m)
@@ -172,21 +175,23 @@ class FusionEngine:
         present = [t.number for t in self.population.targets if t.status is not Status.TENTATIVE]
         identity.pair(self.claims.values(), present)
 
-    def _look_for_claimed(self, scan: Scan) -> None:
+    def _look_for_claimed(self, scan: Scan, owners: dict[int, int]) -> None:
         """Whether this sensor sees something where each claim says it is, as far as that is open."""
         for claim in self.claims.values():
             identity.carry(claim, scan.time_ns)
             if identity.is_worth_a_look(claim, scan.time_ns):
-                inside = bool(observation.covers(scan, np.array(list(identity.around(claim)))).all())
-                identity.look(claim, scan, inside, inside and identity.is_seen(claim, scan))
+                inside = observation.covers(scan, identity.around(claim))
+                identity.look(claim, scan, inside, identity.is_seen(claim, scan, owners))
 
     def _sightings(self) -> list[Sighting]:
-        """What a claim may be of: birds say nothing of themselves."""
-        return [
-            Sighting(target.number, *self.population.collapsed(t))
-            for t, target in enumerate(self.population.targets)
-            if target.status is not Status.TENTATIVE and life.class_probabilities(target)[_BIRD] < _SURELY_BIRD
-        ]
+        """What a claim may be of."""
+        targets = enumerate(self.population.targets)
+        return [self._sighting(t) for t, target in targets if target.status is not Status.TENTATIVE]
+
+    def _sighting(self, t: int) -> Sighting:
+        target, (x, p, log_weight) = self.population.targets[t], self.population.mixture(t)
+        bird = life.class_probabilities(target)[_BIRD]
+        return Sighting(target.number, x[:, :6], p[:, :6, :6], np.exp(log_weight), bird)
 
     # --- life and output ---------------------------------------------------------------------------------------------
 
@@ -255,7 +260,7 @@ class FusionEngine:
             return None, _UNCLAIMED
         best = min(mine, key=lambda c: (c.likeness[target.number].distance2, c.claimed_id))
         sharing = [c for c in mine if c is not best]
-        sighting = Sighting(target.number, *self.population.collapsed(t))
+        sighting = self._sighting(t)
         return best, identity.judge(best, sighting, self.time_ns, self.settings.claim_s, sharing)
 
     def _stands_alone(self, claim: Claim) -> bool:
@@ -275,7 +280,7 @@ class FusionEngine:
             tuple(claim.mean.tolist()),
             tuple(claim.covariance.ravel().tolist()),
             0.5 if verdict.identity is Identity.UNKNOWN else verdict.score,
-            _CLAIMED_CLASSES,
+            _claimed_classes(claim.label or "drone"),
             identity=verdict.identity,
             claimed_id=claim.claimed_id,
             identity_score=verdict.score,
@@ -286,3 +291,7 @@ class FusionEngine:
 
     def _id(self, number: int) -> str:
         return f"{self.prefix}{number}"
+
+
+def _claimed_classes(label: str) -> tuple[float, ...]:
+    return tuple(_CLAIMED if name == label else (1.0 - _CLAIMED) / (len(CLASSES) - 1) for name in CLASSES)

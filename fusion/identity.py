@@ -1,26 +1,29 @@
 """Claims (Remote ID, ADS-B, MAVLink) beside sightings: who says who it is, and whether what is seen bears it out.
 
-A claim never moves a track: it may be a lie. Each report of a claimed id is weighed against each sighted track: how
-much likelier is it if this is the body that speaks, with all the errors an honest one may have (the receiver's, a
-height that is metres off, a message that is late), than if it were anywhere else? The evidence is summed with a short
-memory, counted once a second at most, for such errors last. Claims and tracks are then paired one to one, and what does
-not fit is said: a body seen elsewhere, sensors that look there and see nothing, one id in two places, two ids on one
-body, a claim that moves as a track does but stays away from it. A claim that nothing speaks for or against stands as a
-track marked as claim only.
+A claim never moves a track: it may be a lie. Each report of a claimed id is weighed against each sighted track, as a
+likelihood ratio: this is the body that speaks, with all the errors an honest one may have (the receiver's, a height
+that is metres off, a message that is late), against one that is some tens of metres away and says it is here. A track
+of vague place explains both alike and so says little either way; a bird says nothing of itself. Errors last, so the
+place counts once; that both turn alike counts again with each turn. Claims and tracks are then paired one to one, and
+what does not fit is said: a body seen elsewhere, one id in two places, two ids on one body, and of a claim that no
+track bears out, sensors that look there and see nothing and a body that turns wherever the claim turns. A claim that
+nothing speaks for or against stands as a track marked as claim only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion import association, linear, spaces
 from fusion.geometry import FloatArray
 from fusion.types import NS, Identity, Measurement, Scan
+from models.types import CLASSES
 
 _CLAIM_ACCEL2 = 9.0
 _CLAIM_CALM_S = 20.0
@@ -29,14 +32,15 @@ _SILENT_S = 10.0
 #: What honest reports may be off by, beside what they state: metres along each axis, seconds late.
 _HONEST_SIGMA_M = (3.0, 3.0, 10.0)
 _LATE_SIGMA_S, _TURN_RADPS = 1.5, 0.4
-#: Variances of a velocity, (m/s)²: what honest ones may be off by, and how much two drones' differ.
-_HONEST_SPEED2, _OTHER_SPEED2 = 4.0, 225.0
-#: Evidence, in nats: against a body anywhere in this volume, m³; bounds of one report and of the sum.
-_ELSEWHERE_M3 = 200.0 * 200.0 * 100.0
-_MOST_FOR, _MOST_AGAINST, _MOST_EVIDENCE = 3.0, 4.0, 6.0
+_HONEST_SPEED2 = 4.0  # variance of a velocity, (m/s)²
+#: σ of how far from where it claims to be a body is that does not: the nearest lie that is worth telling from a truth.
+_ELSEWHERE_M = 25.0
+#: Evidence, in nats: bounds of what the place says, and of what one second of turning alike does.
+_MOST_FOR, _MOST_AGAINST, _MOST_TURN = 3.0, 4.0, 1.0
 _AGREES, _DISAGREES = 2.0, -2.0
 _SURE_S = 3.0  # agreement that lasts so long is no chance meeting
-_MEMORY_S = 2.0  # of the squared distance that pairs claims with tracks
+_MEMORY_S = 2.0  # of what the place says, and of the squared distance that pairs claims with tracks
+_TURN_MEMORY_S = 5.0
 _LOYALTY = 6.0  # of that distance: a pair is not changed for less
 _FEWEST_REPORTS = 3
 _PAIRED = 1e5  # more pairs before nearer ones
@@ -44,16 +48,18 @@ _PAIRED = 1e5  # more pairs before nearer ones
 _FASTEST_MPS = 80.0
 _PLACE_S, _PLACE_REPORTS = 6.0, 3
 _JUMP_S = 20.0
-#: A claim that moves as a track does, elsewhere.
-_ALIKE_S = 10.0
-_ALIKE_SHARE, _ALIKE_LEAST_M, _ALIKE_AWAY_M = 0.15, 10.0, 30.0
+#: A claim that moves as a track does, elsewhere: over how long that is judged, and how long one turn takes.
+_ALIKE_S, _ALIKE_TURN_S, _MOST_ALIKE = 10.0, 4.0, 6.0
 #: Looks that see nothing where a claim says it is.
-_LOOK_S = 0.5
+_LOOK_NS = NS // 2
 _LONGEST_BETWEEN_LOOKS_S = 2.0
 _FRESH_S = 3.0
-_ABSENT = 3.0  # nats
+_HIDDEN = 0.04  # probability that a body is hidden from one sensor for as long as it matters
 _SEEN_GATE = 12.0
 _TRUSTED_S = 30.0
+_REFUTED = 3.0  # nats for a lie
+_TELLING = 1.0  # nats from which on a reason is named
+_NOT_BIRD = 1.0 - 1.0 / len(CLASSES)  # before anything is known of a body
 
 
 @dataclass(slots=True)
@@ -61,20 +67,25 @@ class Likeness:
     """How a claim fares beside one track.
 
     Attributes:
-        evidence: nats for one body, with a short memory.
+        place, turns: nats for one body, of where both are and of how both turn, with short memories.
         distance2: squared distance in standard deviations, averaged.
         agrees_since_ns: when evidence for one body became clear; None once there is more against it.
         gap_m: [3] mean of claim minus track; apart_m2 its variance, travelled_m2 that of the track's place [3].
     """
 
     since_ns: int
-    evidence: float
+    place: float
     distance2: float
     gap_m: list[float]
     place_m: list[float]
+    turns: float = 0.0
     apart_m2: float = 0.0
     travelled_m2: float = 0.0
     agrees_since_ns: int | None = None
+
+    @property
+    def evidence(self) -> float:
+        return self.place + self.turns
 
 
 @dataclass(slots=True)
@@ -89,16 +100,17 @@ class Place:
 
 @dataclass(slots=True)
 class Absence:
-    """A sensor that looks where the claim says it is and sees nothing: since when, until when, and evidence in nats."""
+    """A sensor that looks where the claim says it is and sees nothing: since when, until when, and nats against there
+    being a body at each of the places `around` the claim."""
 
     since_ns: int
     last_ns: int
-    evidence: float
+    missed: list[float]
 
 
 @dataclass(slots=True)
 class Claim:
-    """One claimed id: its own filtered state [6], [6, 6], and how it fares beside each sighted track."""
+    """One claimed id: its own filtered state [6], [6, 6], what it says it is, and how it fares beside each track."""
 
     claimed_id: str
     number: int
@@ -108,6 +120,7 @@ class Claim:
     updated_ns: int
     mean: FloatArray
     covariance: FloatArray
+    label: str | None = None
     reports: int = 1
     likeness: dict[int, Likeness] = field(default_factory=dict)
     attached: int | None = None
@@ -122,11 +135,20 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A confirmed sighted track to compare with."""
+    """A confirmed sighted track to compare with: rows [C, 6], covariances [C, 6, 6], weights [C], and how probably it
+    is a bird."""
 
     number: int
-    mean: FloatArray
-    covariance: FloatArray
+    x: FloatArray
+    p: FloatArray
+    weight: FloatArray
+    bird: float
+
+    @property
+    def mean(self) -> FloatArray:
+        """[6]"""
+        mean: FloatArray = linear.total(self.x.T * self.weight)
+        return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +168,7 @@ def first_claim(report: Measurement, number: int, sensor_id: str, time_ns: int) 
     mean, cov = np.zeros(6), _START_SPEED2 * np.eye(6)
     d = len(report.z)
     mean[:d], cov[:d, :d] = report.z, _stated(report)
-    claim = Claim(report.claimed_id or "", number, sensor_id, time_ns, time_ns, time_ns, mean, cov)
+    claim = Claim(report.claimed_id or "", number, sensor_id, time_ns, time_ns, time_ns, mean, cov, report.label)
     claim.heard_by[sensor_id] = time_ns
     return claim
 
@@ -247,55 +269,80 @@ def _jump(claim: Claim, report: Measurement, sensor_id: str, time_ns: int) -> No
 
 
 def _weigh(claim: Claim, report: Measurement, sightings: list[Sighting], elapsed_s: float) -> None:
-    share, rate = min(max(elapsed_s, 0.1), 1.0), 1.0 - math.exp(-max(elapsed_s, 0.1) / _MEMORY_S)
-    slow = 1.0 - math.exp(-max(elapsed_s, 0.1) / _ALIKE_S)
+    elapsed_s = max(elapsed_s, 0.1)
+    rate, slow = (1.0 - math.exp(-elapsed_s / memory_s) for memory_s in (_MEMORY_S, _ALIKE_S))
     kept: dict[int, Likeness] = {}
     for sighting in sightings:
-        evidence, distance2 = _evidence(claim, report, sighting)
-        place = [float(v) for v in sighting.mean[:3]]
-        gap = [float(a) - b for a, b in zip(report.z[:3], place, strict=True)]
+        place, distance2 = _place_evidence(report, sighting)
+        mean = sighting.mean.tolist()
+        gap = [float(a) - b for a, b in zip(report.z[:3], mean[:3], strict=True)]
         known = claim.likeness.get(sighting.number)
         if known is None:
-            known = Likeness(claim.updated_ns, 0.0, min(distance2, 1e4), gap, place)
-        known.evidence += share * max(-_MOST_AGAINST, min(evidence, _MOST_FOR))
-        known.evidence = max(-_MOST_EVIDENCE, min(known.evidence, _MOST_EVIDENCE))
+            known = Likeness(claim.updated_ns, place, distance2, gap, mean[:3])
+        known.place += rate * (place - known.place)
+        turn = min(elapsed_s, 1.0) * _turn_evidence(claim, sighting)
+        known.turns = known.turns * math.exp(-elapsed_s / _TURN_MEMORY_S) + turn
         if known.evidence < 0.0:
             known.agrees_since_ns = None
         elif known.evidence > _AGREES and known.agrees_since_ns is None:
             known.agrees_since_ns = claim.updated_ns
-        known.distance2 += rate * (min(distance2, 1e4) - known.distance2)
+        known.distance2 += rate * (distance2 - known.distance2)
         known.apart_m2 = _follow(known.gap_m, gap, known.apart_m2, slow)
-        known.travelled_m2 = _follow(known.place_m, place, known.travelled_m2, slow)
+        known.travelled_m2 = _follow(known.place_m, mean[:3], known.travelled_m2, slow)
         kept[sighting.number] = known
     claim.likeness = kept
 
 
-def _evidence(claim: Claim, report: Measurement, sighting: Sighting) -> tuple[float, float]:
-    """Nats for the report being of the sighted body and not of one anywhere, and its squared distance."""
-    velocity = sighting.mean[3:6]
-    spread = _stated(report)[:3, :3] + sighting.covariance[:3, :3] + _honest(velocity)
-    distance2, log_size = _apart(np.array(report.z[:3]) - sighting.mean[:3], spread)
+def _place_evidence(report: Measurement, sighting: Sighting) -> tuple[float, float]:
+    """Nats for the report being of the sighted body, and its least squared distance.
+
+    Against a body that says it is here and is `_ELSEWHERE_M` away; and birds do not speak.
+    """
+    spread = _stated(report)[:3, :3] + sighting.p[:, :3, :3] + _honest(sighting.x[:, 3:6])
+    gap = np.array(report.z[:3]) - sighting.x[:, :3]
+    here, distance2 = _log_density(gap, spread)
+    there, _ = _log_density(gap, spread + _ELSEWHERE_M**2 * np.eye(3))
+    ratio = min(_log_mean(here, sighting.weight) - _log_mean(there, sighting.weight), _MOST_FOR)
+    ratio += math.log(max(1.0 - sighting.bird, 1e-6) / _NOT_BIRD)
+    return max(ratio, -_MOST_AGAINST), min(float(distance2.min()), 1e4)
+
+
+def _turn_evidence(claim: Claim, sighting: Sighting) -> float:
+    """Nats for one body, of both velocities: against another that flies as fast in any direction."""
+    velocity = sighting.x[:, 3:6]
+    speed2, claimed2 = linear.total(velocity * velocity), linear.total(claim.mean[3:6] * claim.mean[3:6])
+    late2 = (_LATE_SIGMA_S * _TURN_RADPS) ** 2 * speed2 + _HONEST_SPEED2
+    spread = claim.covariance[3:, 3:] + sighting.p[:, 3:6, 3:6] + _scaled(late2)
     gap = claim.mean[3:6] - velocity
-    turned2 = (_LATE_SIGMA_S * _TURN_RADPS) ** 2 * linear.total(velocity * velocity) + _HONEST_SPEED2
-    spread = claim.covariance[3:, 3:] + sighting.covariance[3:, 3:] + turned2 * np.eye(3)
-    same2, same_size = _apart(gap, spread)
-    other2, other_size = _apart(gap, spread + _OTHER_SPEED2 * np.eye(3))
-    where = math.log(_ELSEWHERE_M3) - 1.5 * math.log(2.0 * math.pi) - 0.5 * (log_size + distance2)
-    return where + 0.5 * (other_size + other2 - same_size - same2), distance2
+    same, _ = _log_density(gap, spread)
+    other, _ = _log_density(gap, spread + _scaled(np.maximum(speed2, claimed2) / 3.0))
+    ratio = _log_mean(same, sighting.weight) - _log_mean(other, sighting.weight)
+    return max(-_MOST_TURN, min(ratio, _MOST_TURN))
 
 
 def _honest(velocity: FloatArray) -> FloatArray:
-    """[3, 3] covariance of what an honest place may be off by at this velocity [3] m/s, late in a turn too."""
-    late = _LATE_SIGMA_S**2 * velocity[:, None] * velocity[None, :]
+    """[..., 3, 3] covariance of what honest places may be off by at velocities [..., 3] m/s, late in a turn too."""
+    late = _LATE_SIGMA_S**2 * velocity[..., :, None] * velocity[..., None, :]
     turned2 = (0.5 * _TURN_RADPS * _LATE_SIGMA_S**2) ** 2 * linear.total(velocity * velocity)
-    return np.diag(np.square(_HONEST_SIGMA_M)) + late + turned2 * np.eye(3)
+    return np.diag(np.square(_HONEST_SIGMA_M)) + late + _scaled(turned2)
 
 
-def _apart(gap: FloatArray, spread: FloatArray) -> tuple[float, float]:
-    """Squared distance of a gap [3] under a covariance [3, 3], and the logarithm of its determinant."""
+def _scaled(variance: FloatArray) -> FloatArray:
+    """[..., 3, 3] the same variance [...] along each axis."""
+    return np.asarray(variance)[..., None, None] * np.eye(3)
+
+
+def _log_density(gap: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """[C] logarithm of a Gaussian's density at gaps [C, 3], but for a constant, and the squared distances."""
     low = linear.cholesky(spread)
-    white = linear.solve_lower(low, gap[:, None])[:, 0]
-    return float(linear.total(white * white)), float(linear.log_determinant(low))
+    white = linear.solve_lower(low, gap[..., None])[..., 0]
+    distance2: FloatArray = linear.total(white * white)
+    return -0.5 * (distance2 + linear.log_determinant(low)), distance2
+
+
+def _log_mean(log_density: FloatArray, weight: FloatArray) -> float:
+    top = float(log_density.max())
+    return top + math.log(max(math.fsum((weight * np.exp(log_density - top)).tolist()), 1e-300))
 
 
 def _follow(mean: list[float], value: list[float], variance: float, rate: float) -> float:
@@ -362,20 +409,24 @@ def is_worth_a_look(claim: Claim, now_ns: int) -> bool:
     return (now_ns - claim.updated_ns) / NS < _FRESH_S and (claim.attached is None or claim.apart_since_ns is not None)
 
 
-def around(claim: Claim) -> Iterator[FloatArray]:
-    """States [6] where the body may be if the claim is honest: as claimed, and off by what honest ones may be off."""
-    yield claim.mean
-    for k in range(3):
-        for sign in (-2.0, 2.0):
-            off = np.zeros(6)
-            off[k] = sign * math.sqrt(_HONEST_SIGMA_M[k] ** 2 + min(float(claim.covariance[k, k]), 100.0))
-            yield claim.mean + off
-    for late_s in (-_LATE_SIGMA_S, _LATE_SIGMA_S):
-        yield claim.mean + np.concatenate([late_s * claim.mean[3:6], np.zeros(3)])
+def around(claim: Claim) -> FloatArray:
+    """States [8, 6] where the body may be if the claim is honest: off to either side along each axis and along its way.
+
+    Of equal weight, they stand for all an honest claim may be off by: the points of a cubature rule of third degree
+    (Arasaratnam and Haykin, IEEE TAC 54, 2009) in four dimensions, two standard deviations out.
+    """
+    sigma = np.sqrt(np.square(_HONEST_SIGMA_M) + np.minimum(np.diag(claim.covariance)[:3], 100.0))
+    off = 2.0 * np.concatenate([np.diag(sigma), _LATE_SIGMA_S * claim.mean[None, 3:6]])
+    off = np.concatenate([off, np.zeros_like(off)], axis=1)
+    return np.concatenate([claim.mean + off, claim.mean - off])
 
 
-def is_seen(claim: Claim, scan: Scan) -> bool:
-    """Whether a report of the scan may be of the body that claims."""
+def is_seen(claim: Claim, scan: Scan, owners: Mapping[int, int]) -> bool:
+    """Whether a report of the scan may be of the body that claims.
+
+    Args:
+        owners: numbers of the tracks that reports of the scan belong to, by the reports' places in it.
+    """
     if not scan.measurements:
         return False
     wave = scan.measurements[0].propagation_mps
@@ -387,7 +438,10 @@ def is_seen(claim: Claim, scan: Scan) -> bool:
     jacobian = there.jacobian[0]
     spread = linear.multiply(linear.multiply(jacobian, claim.covariance + honest), linear.transpose(jacobian))
     d = len(spread)
-    for report in scan.measurements:
+    for m, report in enumerate(scan.measurements):
+        owner = claim.likeness.get(owners.get(m, 0))
+        if owner is not None and owner.place < _DISAGREES:
+            continue  # it is of a body that is somewhere else
         low = linear.cholesky(spread + np.array(report.covariance).reshape(d, d))
         missed = spaces.residual(scan.space, np.array([report.z]), there.z)[0]
         white = linear.solve_lower(low, missed[:, None])[:, 0]
@@ -396,23 +450,19 @@ def is_seen(claim: Claim, scan: Scan) -> bool:
     return False
 
 
-def look(claim: Claim, scan: Scan, inside: bool, seen: bool) -> None:
-    """A sensor looked; `inside`: wherever the claim may be; `seen`: and saw something there."""
+def look(claim: Claim, scan: Scan, inside: NDArray[np.bool_], seen: bool) -> None:
+    """A sensor looked; `inside` [8]: at which of the places `around` the claim; `seen`: and saw something there."""
     old = claim.absences.get(scan.sensor_id)
-    if old is not None and seen:
-        old.evidence -= _ABSENT
-    if old is not None and (
-        not inside or old.evidence < 0.0 or (scan.time_ns - old.last_ns) / NS > _LONGEST_BETWEEN_LOOKS_S
-    ):
-        del claim.absences[scan.sensor_id]
+    if seen or (old is not None and (scan.time_ns - old.last_ns) / NS > _LONGEST_BETWEEN_LOOKS_S):
+        claim.absences.pop(scan.sensor_id, None)
         old = None
-    if not inside or seen or scan.coverage is None:
+    if seen or scan.coverage is None or not bool(inside.any()):
         return
-    missed = -math.log(1.0 - scan.coverage.detection_probability)
     if old is None:
-        claim.absences[scan.sensor_id] = Absence(scan.time_ns, scan.time_ns, missed)
-        return
-    old.evidence += min((scan.time_ns - old.last_ns) / NS / _LOOK_S, 1.0) * missed
+        old = claim.absences[scan.sensor_id] = Absence(scan.time_ns, scan.time_ns - _LOOK_NS, [0.0] * len(inside))
+    share = min((scan.time_ns - old.last_ns) / _LOOK_NS, 1.0)
+    missed = -share * math.log(1.0 - scan.coverage.detection_probability)
+    old.missed = [m + missed * bool(i) for m, i in zip(old.missed, inside, strict=True)]
     old.last_ns = scan.time_ns
 
 
@@ -465,8 +515,7 @@ def _against(
     if sighting is not None:
         yield from _same_name_twice(claim, sharing)
     else:
-        yield from _absent(claim, now_ns, patience_s)
-        yield from _mirrored(claim, now_ns)
+        yield from _refuted(claim, now_ns, patience_s)
 
 
 def _two_places(claim: Claim, now_ns: int) -> Iterator[tuple[float, str]]:
@@ -486,28 +535,54 @@ def _same_name_twice(claim: Claim, sharing: Collection[Claim]) -> Iterator[tuple
         yield 0.2, f"{' and '.join([claim.claimed_id, *rivals])} all claim to be the one body seen here"
 
 
-def _absent(claim: Claim, now_ns: int, patience_s: float) -> Iterator[tuple[float, str]]:
+def _refuted(claim: Claim, now_ns: int, patience_s: float) -> Iterator[tuple[float, str]]:
+    """What sensors do not see where it claims to be, and the bodies whose way it seems to copy, together."""
+    reasons = sorted([_absent(claim, now_ns, patience_s), _mirrored(claim, now_ns)], reverse=True)
+    nats = math.fsum(each[0] for each in reasons)
+    if nats >= _REFUTED:
+        yield from ((1.0 / (1.0 + math.exp(nats)), text) for each, text in reasons if each >= _TELLING)
+
+
+def _absent(claim: Claim, now_ns: int, patience_s: float) -> tuple[float, str]:
+    """Nats against an honest claim, of the sensors that look there and have seen nothing for a while, and in words.
+
+    An honest one is off by what it was off by before, so the places around it are each judged over all looks.
+    """
     if claim.agreed_ns is not None and (now_ns - claim.agreed_ns) / NS < _TRUSTED_S:
-        return  # what hides a body from a sensor for a while is no lie
+        return 0.0, ""  # what hides a body from a sensor for a while is no lie
     empty = {
         name: absence
         for name, absence in sorted(claim.absences.items())
-        if (absence.last_ns - absence.since_ns) / NS >= patience_s and absence.evidence >= _ABSENT
+        if (absence.last_ns - absence.since_ns) / NS >= patience_s
     }
-    if empty:
-        longest = max((a.last_ns - a.since_ns) / NS for a in empty.values())
-        verb = "looks" if len(empty) == 1 else "look"
-        text = f"{' and '.join(empty)} {verb} where {claim.claimed_id} claims to be and saw nothing for {longest:.1f} s"
-        yield max(0.02, 0.2 ** len(empty)), text
+    if not empty:
+        return 0.0, ""
+    unseen = [_HIDDEN + (1.0 - _HIDDEN) * np.exp(-np.array(each.missed)) for each in empty.values()]
+    nats = -math.log(math.fsum(np.prod(unseen, axis=0).tolist()) / len(unseen[0]))
+    longest = max((a.last_ns - a.since_ns) / NS for a in empty.values())
+    verb = "looks" if len(empty) == 1 else "look"
+    return (
+        nats,
+        f"{' and '.join(empty)} {verb} where {claim.claimed_id} claims to be and saw nothing for {longest:.1f} s",
+    )
 
 
-def _mirrored(claim: Claim, now_ns: int) -> Iterator[tuple[float, str]]:
-    """It turns where a sighted body turns: the positions are made up from that body's own."""
-    for known in claim.likeness.values():
-        alike = known.apart_m2 < (_ALIKE_SHARE**2) * known.travelled_m2 and known.travelled_m2 > _ALIKE_LEAST_M**2
-        metres = _metres(known.gap_m)
-        if alike and metres > _ALIKE_AWAY_M and (now_ns - known.since_ns) / NS > _ALIKE_S:
-            yield 0.25, f"{claim.claimed_id} claims to move as a body does that is seen {metres:.0f} m away"
+def _mirrored(claim: Claim, now_ns: int) -> tuple[float, str]:
+    """Nats against an honest claim, of turning where a body turns that is elsewhere, and in words.
+
+    Two bodies that fly by themselves come apart as far as both travel; each turn in which they do not is a witness.
+    """
+    alike = [(_copied(known, now_ns), _metres(known.gap_m)) for known in claim.likeness.values()]
+    nats, metres = max(alike, default=(0.0, 0.0))
+    return nats, f"{claim.claimed_id} claims to move as a body does that is seen {metres:.0f} m away"
+
+
+def _copied(known: Likeness, now_ns: int) -> float:
+    if known.place > _DISAGREES:
+        return 0.0
+    turns = min((now_ns - known.since_ns) / NS, _ALIKE_S) / _ALIKE_TURN_S
+    alike = math.log(max(2.0 * known.travelled_m2, 1e-6) / max(known.apart_m2, 1e-6)) - 1.0
+    return max(0.0, min(turns * alike, _MOST_ALIKE))
 
 
 def _odds(claim: Claim, sighting: Sighting) -> float:

@@ -19,7 +19,7 @@ from fusion.settings import FusionSettings
 from fusion.types import Coverage, Scan, SensorPose, Space
 from tracking.types import Status
 
-VERSION = 2
+VERSION = 3
 
 
 class State(Protocol):

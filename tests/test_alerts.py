@@ -115,6 +115,18 @@ def test_a_conflict_of_claim_and_sight_is_told_and_ends_with_its_track() -> None
     assert alerts[0][1].text == "T1: X lies"
 
 
+def test_where_a_known_lie_says_it_is_there_is_nothing() -> None:
+    claim = seen(50.0)
+    said = Sighted(replace(claim.track, claim_only=True), claim.altitude_m)
+    lie = Sighted(replace(said.track, identity=Identity.CONFLICTING), said.altitude_m)
+    alerts = told(fold(), [[said]] * 3 + [[lie]] * 10)
+    assert [(each.kind, each.active) for _, each in alerts] == [
+        (AlertKind.ENTER, True),
+        (AlertKind.ENTER, False),
+        (AlertKind.CLAIM_CONFLICT, True),
+    ]
+
+
 def test_without_its_zone_an_alert_ends() -> None:
     watching = fold()
     assert kinds(told(watching, [[seen(50.0)]])) == [AlertKind.ENTER]

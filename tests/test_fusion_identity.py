@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fusion_scene import Path, circle, encode, pixels, site
+from fusion_scene import Path, circle, encode, pixels, site, site_text
 
+from fusion import identity
 from fusion.engine import FusionEngine
 from fusion.fuse import Refusals, fuse, ordered
+from fusion.geometry import FloatArray
 from fusion.sequencer import DEFAULT_LAG_NS
-from fusion.site import Site
+from fusion.site import Site, parse_site
+from fusion.types import NS, Identity, Measurement, Space
 
 Line = dict[str, Any]
 RID = "  - {id: rid, kind: remote_id}\n  - {id: ads, kind: remote_id}\n"
@@ -180,3 +183,89 @@ def test_a_hover_far_off_is_no_mirror_image() -> None:
     still: Path = lambda t: np.array([0.1 * math.sin(t), 0.0, 22.0])  # noqa: E731
     tracks = run(seen([still], 16.0) + claims(far(still, (300.0, 0.0, 0.0)), seconds=16.0))
     assert {t["identity"] for t in of(tracks)} == {"unknown"}
+
+
+# --- one claim beside one track ---------------------------------------------------------------------------------------
+
+
+def beside(track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0, seconds: int = 10) -> identity.Claim:
+    """A claim after a report a second (σ 1 m) beside a track whose place has this covariance [3, 3]."""
+    covariance = np.eye(6)[None]
+    covariance[0, :3, :3] = spread
+    claim = None
+    for second in range(seconds + 1):
+        moved = [(path(second + 0.01) - path(second - 0.01)) / 0.02 for path in (track, claimed)]
+        z = (*claimed(second).tolist(), *moved[1].tolist())
+        report = Measurement(Space.POSITION_VELOCITY, z, tuple(np.eye(6).ravel().tolist()), claimed_id="A")
+        row = np.concatenate([track(second), moved[0]])[None]
+        seen = [identity.Sighting(1, row, covariance, np.ones(1), bird)]
+        if claim is None:
+            claim = identity.first_claim(report, 2, "rid", second * NS)
+        else:
+            identity.hear(claim, report, "rid", second * NS, seen)
+        identity.pair([claim], [1])
+    assert claim is not None
+    return claim
+
+
+@pytest.mark.parametrize("sigma_m", [20.0, 60.0, 250.0])
+def test_a_track_of_vague_place_vouches_for_nothing(sigma_m: float) -> None:
+    """Also where it lies right on the claim; and it does not speak against one beside it either."""
+    hover: Path = lambda t: np.array([0.0, 0.0, 20.0 + 0.0 * t])  # noqa: E731
+    for off_m in (0.0, 0.5 * sigma_m):
+        claim = beside(hover, far(hover, (off_m, 0.0, 0.0)), sigma_m**2 * np.eye(3))
+        assert claim.attached is None
+        assert claim.agreed_ns is None
+        assert abs(claim.likeness[1].evidence) < 1.7
+    assert beside(hover, hover, np.eye(3)).attached == 1
+
+
+def test_a_direction_alone_vouches_across_it() -> None:
+    """One camera sees it where it says it is, from 50 m to 150 m away: a lie would not have to lie on that ray."""
+    hover: Path = lambda t: np.array([0.0, 100.0, 20.0 + 0.0 * t])  # noqa: E731
+    ray = np.diag([1.0, 30.0**2, 1.0])
+    assert beside(hover, hover, ray).attached == 1
+    assert beside(hover, far(hover, (20.0, 0.0, 0.0)), ray).attached is None
+
+
+def test_a_bird_says_nothing_of_itself() -> None:
+    hover: Path = lambda t: np.array([0.0, 0.0, 20.0 + 0.0 * t])  # noqa: E731
+    assert beside(hover, hover, np.eye(3), bird=0.02).attached == 1
+    assert beside(hover, hover, np.eye(3), bird=0.99).attached is None
+
+
+def test_a_lie_of_24_m_is_told_by_its_turns_within_ten_seconds() -> None:
+    path = circle(radius_m=5.0, speed_mps=4.0)
+    liar, honest = (beside(path, far(path, (0.0, off_m, 0.0)), np.eye(3)) for off_m in (24.0, 2.0))
+    verdict = identity.judge(liar, None, 10 * NS, 2.0)
+    assert (liar.attached, verdict.identity) == (None, Identity.CONFLICTING)
+    assert "24 m away" in verdict.evidence[0]
+    assert honest.attached == 1
+
+
+def test_who_flies_another_way_copies_nobody() -> None:
+    path, other = circle(radius_m=5.0, speed_mps=4.0), circle(radius_m=6.0, speed_mps=-3.0, phase=1.0)
+    apart = beside(path, far(other, (0.0, 40.0, 0.0)), np.eye(3), seconds=30)
+    assert identity.judge(apart, None, 30 * NS, 2.0).identity is Identity.UNKNOWN
+
+
+def test_what_is_seen_in_front_of_a_claim_is_not_what_claims() -> None:
+    """Two cameras beside each other: seen from both, a drone hovers near the direction of the claim and 40 m nearer."""
+    lens = "width: 640, height: 800, fx: 1200, fy: 1200, cx: 320, cy: 400"
+    cameras = "".join(
+        f"  - {{id: {name}, kind: camera, position: {{enu: [{east}, 12, 4]}}, orientation: {{azimuth: {azimuth},"
+        f" elevation: 12, roll: 0}}, intrinsics: {{{lens}}}}}\n"
+        for name, east, azimuth in (("left", -14, 10), ("right", 14, 350))
+    )
+    where = parse_site(site_text(()) + cameras + RID)
+    hover: Path = lambda t: np.array([0.2 * math.sin(t), 70.0, 17.0])  # noqa: E731
+    behind: Path = lambda t: np.array([4.0, 110.0, 24.0 + 0.0 * t])  # noqa: E731
+    tracks = run(pixels(where, [hover], SECONDS, fps=8.0) + claims(behind), where)
+    assert [t["identity"] for t in of(tracks) if t["time"] > 110.0] == ["conflicting"] * 2
+    assert "saw nothing" in of(tracks)[-1]["evidence"][0]
+
+
+def test_a_claim_is_shown_as_what_it_says_it_is() -> None:
+    airliner = [line | {"class": "airplane"} for line in claims(far(circle(), (900.0, 400.0, 50.0)))]
+    assert {t["class"] for t in run(airliner)} == {"airplane"}
+    assert {t["class"] for t in run(claims(circle()))} == {"drone"}
