@@ -28,7 +28,7 @@ from models.matching import near_centre
 from models.types import CLASSES, Band, Detections, Frame
 from simulation.camera import Camera
 from simulation.landscape import Landscape
-from simulation.scene import Scene
+from simulation.scene import Scene, Shot
 from simulation.shapes import Quadcopter
 from simulation.world import Aircraft, Orbit
 
@@ -101,27 +101,28 @@ def real(detector: Detector, clips: list[Clip]) -> Tally:
     return tally
 
 
-def rendered(detector: Detector, band: Band, scenes: int, seed: int) -> tuple[Tally, Tally]:
-    """Rendered drones; and the same skies with nothing in them."""
-    drones, empty, thresholds = Tally(), Tally(), _thresholds(detector)
-    for scene in range(scenes):
+def scenes(band: Band, count: int, seed: int, drones: int = DRONES) -> Iterator[Iterator[Shot]]:
+    """`count` scenes drawn at random, as many looks of a camera at each."""
+    for scene in range(count):
         rng = np.random.default_rng((seed, scene))
         camera, landscape = _camera(band, rng), _landscape(rng)
-        aircraft = [_drone(camera, k, rng) for k in range(DRONES)]
-        for tally, flying in ((drones, aircraft), (empty, [])):
-            site = Scene([camera], flying, landscape)
-            for found, truth in _looks(detector, site, camera.sensor_id):
-                tally.add(found, truth, thresholds)
-            detector.forget(camera.sensor_id)
+        aircraft = [_drone(camera, k, rng) for k in range(drones)]
+        site = Scene([camera], aircraft, landscape)
+        yield (shot for shot, _ in zip(site.shots(camera.sensor_id), range(LOOKS), strict=False))
+
+
+def rendered(detector: Detector, band: Band, count: int, seed: int) -> tuple[Tally, Tally]:
+    """Rendered drones; and the same skies with nothing in them."""
+    drones, empty, thresholds = Tally(), Tally(), _thresholds(detector)
+    for tally, flying in ((drones, DRONES), (empty, 0)):
+        for shots in scenes(band, count, seed, flying):
+            for number, shot in enumerate(shots):
+                found = detector.detect([shot.frame])[0]
+                truth = np.array([[CLASSES.index(t.class_name), *t.box] for t in shot.truth]).reshape(-1, 5)
+                if number >= WARM:
+                    tally.add(found, truth, thresholds)
+            detector.forget(shot.frame.sensor_id)
     return drones, empty
-
-
-def _looks(detector: Detector, scene: Scene, sensor_id: str) -> Iterator[tuple[Detections, np.ndarray]]:
-    for shot, number in zip(scene.shots(sensor_id), range(LOOKS), strict=False):
-        found = detector.detect([shot.frame])[0]
-        truth = np.array([[CLASSES.index(t.class_name), *t.box] for t in shot.truth]).reshape(-1, 5)
-        if number >= WARM:
-            yield found, truth
 
 
 def _landscape(rng: np.random.Generator) -> Landscape:

@@ -12,7 +12,8 @@ LOWEST_SCORE = 0.05
 #: At most this many cells are looked at, and boxes kept, per frame.
 MOST_CELLS = 300
 MOST_BOXES = 100
-_NMS_IOU = 0.45
+#: A box falls to a better one that it shares this much of the union with, or of the smaller of the two.
+NMS_IOU, NMS_INSIDE = 0.45, 0.8
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -53,7 +54,7 @@ def _candidates(raw: np.ndarray, stride: int, lowest: float) -> tuple[np.ndarray
     return corners.astype(np.float32), scores.astype(np.float32)
 
 
-def suppress(corners: np.ndarray, overlap: float = _NMS_IOU) -> np.ndarray:
+def suppress(corners: np.ndarray, overlap: float = NMS_IOU) -> np.ndarray:
     """Indices of the boxes to keep; `corners` [N, 4] (x1, y1, x2, y2) come best first.
 
     A box is also dropped when it lies almost wholly inside a better one or around it: parts of one object.
@@ -65,7 +66,7 @@ def suppress(corners: np.ndarray, overlap: float = _NMS_IOU) -> np.ndarray:
     high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)
     smaller = np.minimum(size[:, None], size[None])
-    same = (shared > overlap * (size[:, None] + size[None] - shared)) | (shared > 0.8 * smaller)
+    same = (shared > overlap * (size[:, None] + size[None] - shared)) | (shared > NMS_INSIDE * smaller)
     alive = np.ones(len(corners), bool)
     for index in range(len(corners)):
         if alive[index]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
 from models.types import CLASSES, Band
@@ -114,6 +113,8 @@ def _read_labels(path: Path) -> np.ndarray:
 
 def decode(clip: Clip) -> Iterator[np.ndarray]:
     """Every frame of the clip: uint8 [H, W, 3] BGR (visible) or [H, W, 1] (infrared)."""
+    import av  # here, so that a machine without it can run networks on other pictures
+
     with av.open(str(clip.video)) as container:
         container.streams.video[0].thread_type = "SLICE"
         for frame in container.decode(video=0):

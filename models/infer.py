@@ -1,7 +1,7 @@
-"""The detector at work. The only file that knows device, precision, backend, and batching across cameras.
+"""The detector at work: which device, precision and backend; the only file besides `models.device` that knows.
 
-`load_detector` gives a `Detector`: frames in, `Detections` out, one for one. It keeps a short history of each camera
-for the time planes, and what it lately showed (`models.evidence`), and nothing else.
+`load_detector` gives a `Detector`: frames in, `Detections` out, one for one. Its backend keeps a short past of each
+camera for the time planes (`models.history`), it keeps what each lately showed (`models.evidence`), and nothing else.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -22,8 +21,10 @@ from safetensors.torch import load_file
 from models.boxes import decode_cells, scaled
 from models.calibration import Calibration
 from models.detector import PICTURE_SCALE, SPATIAL, STRIDES, Architecture, DetectorNetwork
+from models.device import DeviceBackend
 from models.evidence import Memory
 from models.fuse import FromBytes
+from models.history import History
 from models.planes import luma, spatial_planes
 from models.quantise import rounded
 from models.types import Band, Detections, Frame
@@ -31,8 +32,6 @@ from models.types import Band, Detections, Frame
 Precision = Literal["auto", "single"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
-#: The luma kept for the time planes is at least this fine in time, whatever the frame rate.
-_HISTORY_STEP_NS = 20_000_000
 
 
 class WeightsError(Exception):
@@ -40,33 +39,72 @@ class WeightsError(Exception):
 
 
 class Backend(Protocol):
-    """Spatial planes uint8 [B, S, H, W], earlier luma uint8 [B, T, H, W] to cells float32 [B, 8, h, w] per stride."""
+    """From frames to boxes, with what it keeps of each camera's past."""
 
     name: str
-    history: tuple[float, ...]  # ages of the earlier pictures it wants, s
 
-    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]: ...
+    def look(self, frames: Sequence[Frame]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Boxes float32 [N, 4] in network pixels, best first, and class scores float32 [N, classes] of each frame."""
+
+    def forget(self, sensor_id: str) -> None: ...
 
 
-class TorchBackend:
-    """Channels-last torch: single precision on the CPU, half on CUDA."""
+class HostBackend(ABC):
+    """Around a network that someone runs: preparation and decoding with numpy and OpenCV."""
 
-    def __init__(self, network: DetectorNetwork, device: torch.device, threads: int) -> None:
-        self.device = device
-        dtype = torch.float16 if device.type == "cuda" else torch.float32
-        self.network = FromBytes(network).to(device, dtype, memory_format=torch.channels_last).eval()
-        if device.type == "cpu":
-            torch.set_num_threads(threads)
-        self.name = f"torch-{device.type}"
-        self.history = network.architecture.history
+    def __init__(self, name: str, architecture: Architecture) -> None:
+        self.name = name
+        self._band, self._ages = architecture.band, architecture.history
+        self._pasts: dict[str, History[np.ndarray]] = {}
 
-    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
+    @abstractmethod
+    def run(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
+        """Spatial planes uint8 [B, S, H, W], earlier luma uint8 [B, T, H, W] to cells float32 [B, 8, h, w] a stride."""
+
+    def look(self, frames: Sequence[Frame]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """See `Backend`; frames of one size go through the network together."""
+        prepared = [self.prepare(frame) for frame in frames]
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for shape in dict.fromkeys(spatial.shape for spatial, _ in prepared):
+            chosen = [i for i, (spatial, _) in enumerate(prepared) if spatial.shape == shape]
+            cells = self.run(*(np.stack([prepared[i][part] for i in chosen]) for part in (0, 1)))
+            for row, index in enumerate(chosen):
+                found[index] = decode_cells([scale[row] for scale in cells])
+        return [found[index] for index in range(len(frames))]
+
+    def forget(self, sensor_id: str) -> None:
+        self._pasts.pop(sensor_id, None)
+
+    def prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees of a frame, which then belongs to its camera's past.
+
+        Returns:
+            Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w].
+        """
+        spatial = _pad(spatial_planes(frame.pixels, self._band))
+        past = self._pasts.setdefault(frame.sensor_id, History())
+        now = luma(spatial)
+        if past.kept and past.kept[-1][1].shape != now.shape:
+            past.kept.clear()
+        earlier = np.stack([now if e is None else e for e in past.earlier(frame.time_ns, self._ages)])
+        past.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
+        return spatial, earlier
+
+
+class TorchBackend(HostBackend):
+    """Channels-last torch on the CPU, single precision."""
+
+    def __init__(self, network: DetectorNetwork, threads: int) -> None:
+        super().__init__("torch-cpu", network.architecture)
+        self._network = FromBytes(network).to(memory_format=torch.channels_last).eval()
+        torch.set_num_threads(threads)
+
+    def run(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            bytes_in = (torch.from_numpy(planes).to(self.device, non_blocking=True) for planes in (spatial, earlier))
-            return [cells.float().cpu().numpy() for cells in self.network(*bytes_in)]
+            return [cells.numpy() for cells in self._network(torch.from_numpy(spatial), torch.from_numpy(earlier))]
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(HostBackend):
     """The same network compiled by OpenVINO for this CPU: a fixed number of threads, one stream.
 
     Args:
@@ -77,18 +115,17 @@ class OpenVinoBackend:
         import openvino
 
         looks = network.architecture
-        self.history = looks.history
+        super().__init__("openvino-cpu" if largest_inputs is None else "openvino-cpu-int8", looks)
         example = [torch.zeros(1, n, 64, 64, dtype=torch.uint8) for n in (SPATIAL[looks.band], len(looks.history))]
         model = FromBytes(network).eval()
         if largest_inputs is not None:
             model = rounded(model, largest_inputs)
-        self.name = "openvino-cpu" if largest_inputs is None else "openvino-cpu-int8"
         self._model = openvino.convert_model(model, example_input=tuple(example))
         self._core = openvino.Core()
         self._settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self._shape: tuple[int, ...] = ()
 
-    def __call__(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
+    def run(self, spatial: np.ndarray, earlier: np.ndarray) -> list[np.ndarray]:
         if spatial.shape != self._shape:
             # A fixed shape is quicker than a dynamic one, and a camera's frames have one size.
             self._model.reshape({0: list(spatial.shape), 1: list(earlier.shape)})
@@ -96,30 +133,6 @@ class OpenVinoBackend:
             self._shape = spatial.shape
         self._request.infer([spatial, earlier], share_inputs=True, share_outputs=True)
         return [self._request.get_output_tensor(scale).data for scale in range(len(STRIDES))]
-
-
-@dataclass(slots=True)
-class _History:
-    """Luma of the last moments of one camera, oldest first: (time_ns, uint8 [h, w])."""
-
-    pictures: deque[tuple[int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=28))
-
-    def earlier(self, time_ns: int, now: np.ndarray, ages: tuple[float, ...]) -> list[np.ndarray]:
-        """The kept pictures nearest to each age, s; `now` where there is none of about that age."""
-        return [self._nearest(time_ns - round(age * 1e9), time_ns, now) for age in ages]
-
-    def _nearest(self, wanted_ns: int, time_ns: int, now: np.ndarray) -> np.ndarray:
-        usable = [(abs(t - wanted_ns), p) for t, p in self.pictures if t < time_ns and p.shape == now.shape]
-        if not usable:
-            return now
-        off, picture = min(usable, key=lambda pair: pair[0])
-        return picture if off <= 150_000_000 else now
-
-    def keep(self, time_ns: int, picture: np.ndarray) -> None:
-        if self.pictures and time_ns <= self.pictures[-1][0]:
-            self.pictures.clear()  # the source began anew
-        if not self.pictures or time_ns - self.pictures[-1][0] >= _HISTORY_STEP_NS:
-            self.pictures.append((time_ns, picture))
 
 
 class Detector:
@@ -136,7 +149,7 @@ class Detector:
     """
 
     def __init__(self, backend: Backend, card: dict, band: Band) -> None:
-        self._run = backend
+        self._backend = backend
         self.band = band
         self.name: str = card["name"]
         self.sha256: str = card["sha256"]
@@ -145,40 +158,19 @@ class Detector:
         self.calibration: Calibration = {name: (a, b) for name, (a, b) in card.get("calibration", {}).items()}
         self.operating_points: list[dict[str, float]] = card.get("operating_points", [])
         self.box_scale: float = card.get("box_scale", 1.0)
-        self._ages = backend.history
-        self._history: dict[str, _History] = {}
         self._memory: dict[str, Memory] = {}
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """One `Detections` per frame, in the same order; frames of one size go through the network together."""
-        prepared = [self.prepare(frame) for frame in frames]
-        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for shape in dict.fromkeys(spatial.shape for spatial, _ in prepared):
-            chosen = [i for i, (spatial, _) in enumerate(prepared) if spatial.shape == shape]
-            cells = self._run(*(np.stack([prepared[i][part] for i in chosen]) for part in (0, 1)))
-            for row, index in enumerate(chosen):
-                found[index] = decode_cells([scale[row] for scale in cells])
-        return [self._finish(frame, *found[index]) for index, frame in enumerate(frames)]
+        """One `Detections` per frame, in the same order."""
+        return [self._finish(*each) for each in zip(frames, self._backend.look(frames), strict=True)]
 
     def forget(self, sensor_id: str) -> None:
         """Drop what is kept of a camera, as when it was turned elsewhere or has gone."""
-        self._history.pop(sensor_id, None)
+        self._backend.forget(sensor_id)
         self._memory.pop(sensor_id, None)
 
-    def prepare(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """What the network sees of a frame, which then belongs to its camera's past.
-
-        Returns:
-            Spatial planes uint8 [S, h, w] and earlier luma uint8 [T, h, w].
-        """
-        spatial = _pad(spatial_planes(frame.pixels, self.band))
-        history = self._history.setdefault(frame.sensor_id, _History())
-        now = luma(spatial)
-        earlier = np.stack(history.earlier(frame.time_ns, now, self._ages))
-        history.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
-        return spatial, earlier
-
-    def _finish(self, frame: Frame, boxes: np.ndarray, scores: np.ndarray) -> Detections:
+    def _finish(self, frame: Frame, found: tuple[np.ndarray, np.ndarray]) -> Detections:
+        boxes, scores = found
         height, width = frame.pixels.shape[:2]
         memory = self._memory.setdefault(frame.sensor_id, Memory())
         boxes, scores = memory.fold(frame.time_ns, boxes * np.float32(PICTURE_SCALE[self.band]), scores)
@@ -218,8 +210,8 @@ def load_detector(
         device: auto (CUDA where there is one), cpu or cuda.
         threads: of the network on the CPU.
         backend: auto (OpenVINO on the CPU where it is installed, else torch), torch or openvino.
-        precision: auto (eight bits with OpenVINO, where the weights' card tells how and the processor has the
-            instructions for it), or single.
+        precision: auto (half on CUDA; eight bits with OpenVINO, where the weights' card tells how and the processor
+            has the instructions for it), or single.
 
     Raises:
         WeightsError: missing, changed or foreign weights, or a device or backend that is not here.
@@ -231,13 +223,14 @@ def load_detector(
     if device == "cuda" and not torch.cuda.is_available():
         raise WeightsError("There is no CUDA device on this machine; use --device cpu or auto.")
     if device != "cpu" and torch.cuda.is_available():
-        return Detector(TorchBackend(network, torch.device("cuda"), threads), card, band)
+        dtype = torch.float32 if precision == "single" else torch.float16
+        return Detector(DeviceBackend(network, torch.device("cuda"), dtype=dtype), card, band)
     if backend == "openvino" or (backend == "auto" and _has_openvino()):
         eight_bits = precision == "auto" and _adds_bytes_exactly()
         return Detector(
             OpenVinoBackend(network, threads, card.get("largest_inputs") if eight_bits else None), card, band
         )
-    return Detector(TorchBackend(network, torch.device("cpu"), threads), card, band)
+    return Detector(TorchBackend(network, threads), card, band)
 
 
 def _has_openvino() -> bool:

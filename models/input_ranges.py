@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.fuse import FromBytes
 from models.halmstad import Clip, decode, load_clips
-from models.infer import load_detector, load_network
+from models.infer import TorchBackend, load_network
 from models.quantise import largest_inputs
 from models.types import Frame
 
@@ -31,8 +31,8 @@ def set_largest_inputs(weights: Path, data: Path, seed: int = 1) -> None:
     clips = load_clips(data, band, "train")
     chosen = np.random.default_rng(seed).permutation(len(clips))[:PICTURES]
     torch.manual_seed(seed)
-    detector = load_detector(band, weights=weights, device="cpu", backend="torch")
-    pictures = (_bytes_of(detector.prepare, clips[index]) for index in chosen)
+    backend = TorchBackend(network, threads=1)
+    pictures = (_bytes_of(backend.prepare, clips[index]) for index in chosen)
     card["largest_inputs"] = {
         name: round(value, 4) for name, value in largest_inputs(FromBytes(network).eval(), pictures).items()
     }

@@ -20,16 +20,31 @@ BYTE_SCALE = 128.0
 def spatial_planes(pixels: np.ndarray, band: Band) -> np.ndarray:
     """uint8 [H, W, C] to uint8 [1 or 6, h, w]: infrared as it is; visible as four luma phases and two of chroma."""
     if band == "infrared":
-        gray = pixels[:, :, 0] if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-        return gray[None]
-    height, width = max(pixels.shape[0] & ~1, 2), max(pixels.shape[1] & ~1, 2)
-    # A last odd row or column is left out; a picture one pixel wide or high is doubled.
+        return gray(pixels)[None]
+    height, width = even(pixels.shape[0]), even(pixels.shape[1])
+    return unshuffle(i420(pixels), height, width)
+
+
+def gray(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 1 or 3] to uint8 [H, W]."""
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+
+
+def even(pixels: int) -> int:
+    """A last odd row or column is left out; a picture one pixel wide or high is doubled."""
+    return max(pixels & ~1, 2)
+
+
+def i420(pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """uint8 [H, W, 1 or 3] to I420 uint8 [H * 3 / 2, W] of its `even` size, into `out` where given."""
+    height, width = even(pixels.shape[0]), even(pixels.shape[1])
+    # `np.resize` repeats what is there.
     colour = (
         np.resize(pixels, (height, width, pixels.shape[2])) if min(pixels.shape[:2]) < 2 else pixels[:height, :width]
     )
     if colour.shape[2] == 1:
         colour = cv2.cvtColor(colour, cv2.COLOR_GRAY2BGR)
-    return unshuffle(cv2.cvtColor(colour, cv2.COLOR_BGR2YUV_I420), height, width)
+    return cv2.cvtColor(colour, cv2.COLOR_BGR2YUV_I420, dst=out)
 
 
 def unshuffle(i420: np.ndarray, height: int, width: int) -> np.ndarray:

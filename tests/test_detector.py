@@ -167,7 +167,7 @@ def test_backends_agree_and_batches_equal_singles(band: Band) -> None:
     network = a_network(band)
     card = {"name": "test", "sha256": ""}
     frames = [a_frame(band, i, seed=i) for i in range(3)]
-    torch_detector = Detector(TorchBackend(network, torch.device("cpu"), 1), card, band)
+    torch_detector = Detector(TorchBackend(network, 1), card, band)
     other = Detector(OpenVinoBackend(network, 1), card, band)
     one_by_one = [torch_detector.detect([f])[0] for f in frames]
     for a, b in zip(one_by_one, [other.detect([f])[0] for f in frames], strict=True):
@@ -182,14 +182,14 @@ def test_backends_agree_and_batches_equal_singles(band: Band) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (255, 321)])
 @pytest.mark.parametrize("band", BANDS)
 def test_frames_of_any_size(band: Band, size: tuple[int, int]) -> None:
-    detector = Detector(TorchBackend(a_network(band), torch.device("cpu"), 1), {"name": "t", "sha256": ""}, band)
+    detector = Detector(TorchBackend(a_network(band), 1), {"name": "t", "sha256": ""}, band)
     found = detector.detect([a_frame(band, size=size)])[0]
     assert (found.height, found.width) == size
     assert np.isfinite(found.boxes).all()
 
 
 def test_a_source_that_begins_anew_has_no_earlier_pictures() -> None:
-    detector = Detector(TorchBackend(a_network(), torch.device("cpu"), 1), {"name": "t", "sha256": ""}, "infrared")
+    detector = Detector(TorchBackend(a_network(), 1), {"name": "t", "sha256": ""}, "infrared")
     first = detector.detect([a_frame("infrared", 5, seed=1)])[0]
     detector.detect([a_frame("infrared", 6, seed=2)])
     again = detector.detect([a_frame("infrared", 1, seed=1)])[0]
@@ -244,6 +244,6 @@ def test_a_run_that_begins_with_others_weights_sees_what_they_saw(tmp_path: Path
 
 
 def test_frames_of_two_sizes_in_one_batch_keep_their_order() -> None:
-    detector = Detector(TorchBackend(a_network(), torch.device("cpu"), 1), {"name": "t", "sha256": ""}, "infrared")
+    detector = Detector(TorchBackend(a_network(), 1), {"name": "t", "sha256": ""}, "infrared")
     frames = [a_frame("infrared", i, size=(side, side)) for i, side in enumerate((32, 64, 32))]
     assert [(d.sequence, d.height) for d in detector.detect(frames)] == [(0, 32), (1, 64), (2, 32)]

@@ -57,15 +57,16 @@ def test_the_engine_computes_in_integers_what_torch_computes_in_floats(band: Ban
     network, frames = a_network(band), [a_frame(band, i, seed=i) for i in range(3)]
     whole = FromBytes(network).eval()
     largest = largest_inputs(whole, [bytes_for(band, seed) for seed in range(4)])
-    engine = Detector(OpenVinoBackend(network, 1, largest), {"name": "test", "sha256": ""}, band)
+    backend = OpenVinoBackend(network, 1, largest)
+    engine = Detector(backend, {"name": "test", "sha256": ""}, band)
     assert engine.backend == "openvino-cpu-int8"
     with torch.inference_mode():
         for frame in frames:
-            spatial, earlier = engine.prepare(frame)
+            spatial, earlier = backend.prepare(frame)
             engine.forget(frame.sensor_id)
             ours = [cells.numpy() for cells in rounded(whole, largest)(*map(_batch, (spatial, earlier)))]
             plain = [cells.numpy() for cells in whole(*map(_batch, (spatial, earlier)))]
-            theirs = engine._run(spatial[None], earlier[None])
+            theirs = backend.run(spatial[None], earlier[None])
             for a, b, c in zip(ours, theirs, plain, strict=True):
                 spread = float(c.std())
                 assert float(np.abs(a - b).mean()) < 0.05 * spread

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.halmstad import Clip
-from models.infer import _History
+from models.history import History
 from models.planes import normalise, spatial_planes
 from models.sampling import GRID, MARGIN, FrameCache, Sampler, _kept
 from models.types import CLASSES
@@ -83,8 +83,8 @@ def test_a_mirrored_visible_crop_is_what_a_camera_would_give_in_a_mirrored_world
 
 @pytest.mark.parametrize("known", range(7))
 def test_what_stands_for_pictures_that_are_not_there_is_the_same_in_training_as_at_work(known: int) -> None:
-    history, now = _History(), np.full((2, 2), known, np.uint8)
+    history = History[int]()
     for index in range(known):
-        history.keep(index * 100_000_000, np.full((2, 2), index, np.uint8))
-    at_work = [int(p[0, 0]) for p in history.earlier(known * 100_000_000, now, (0.1, 0.2, 0.5))]
+        history.keep(index * 100_000_000, index)
+    at_work = [known if p is None else p for p in history.earlier(known * 100_000_000, (0.1, 0.2, 0.5))]
     assert [_kept(known, step, known) for step in (1, 2, 5)] == at_work
