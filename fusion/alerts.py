@@ -1,5 +1,7 @@
 """Zones and what tracks do about them: who is inside, who will be, and whose claim does not hold. A pure fold.
 
+What the service itself fails at is told to the fold as well (`Trouble`): so there is one order and one count of alerts.
+
 Every alert has hysteresis, so that a track on a border gives one alert and not a hundred: it begins above one
 probability and ends below a much smaller one, and only after that has lasted a while. Probabilities come from the
 track's own covariance: a drone of which only the direction is known is nowhere inside for sure.
@@ -23,6 +25,7 @@ class AlertKind(StrEnum):
     ENTER = "enter"
     APPROACH = "approach"
     CLAIM_CONFLICT = "claim_conflict"
+    RECORDING = "recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Alert:
 
     Attributes:
         number: counts up, never used again.
-        zone_id: None where it is not about a zone.
+        track_id, zone_id: None where it is not about one.
         started_ns, time_ns: when it began; when this was last so.
         active: False once it is over.
         critical: about a zone where nothing may fly at all.
@@ -63,7 +66,7 @@ class Alert:
 
     number: int
     kind: AlertKind
-    track_id: str
+    track_id: str | None
     zone_id: str | None
     started_ns: int
     time_ns: int
@@ -71,6 +74,22 @@ class Alert:
     critical: bool
     probability: float
     time_to_entry_s: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The service itself fails at something, or (`active` False) no more.
+
+    Attributes:
+        kind: of the alert that tells it.
+        time_ns: since when.
+        text: one sentence for people: what, and what to do.
+    """
+
+    kind: AlertKind
+    time_ns: int
+    active: bool
     text: str
 
 
@@ -143,6 +162,7 @@ class AlertFold:
         self._settings = settings
         self._zones: dict[str, ZoneArea] = {}
         self._running: dict[_Key, _Running] = {}
+        self._troubles: dict[AlertKind, Alert] = {}
         self.next_number = first_number
         self.left_out = 0
 
@@ -152,6 +172,18 @@ class AlertFold:
 
     def remove_zone(self, zone_id: str) -> None:
         self._zones.pop(zone_id, None)
+
+    def tell(self, trouble: Trouble) -> Alert | None:
+        """The alert of a trouble that begins, goes on for another reason, or is over; None where there was none."""
+        running = self._troubles.pop(trouble.kind, None)
+        if not trouble.active:
+            return None if running is None else replace(running, time_ns=trouble.time_ns, active=False)
+        if running is None:
+            told = (trouble.time_ns, trouble.time_ns, True, False, 1.0, None, trouble.text)
+            running = Alert(self.next_number, trouble.kind, None, None, *told)
+            self.next_number += 1
+        self._troubles[trouble.kind] = replace(running, time_ns=trouble.time_ns, text=trouble.text)
+        return self._troubles[trouble.kind]
 
     def step(self, time_ns: int, tracks: Sequence[Sighted]) -> tuple[Alert, ...]:
         """Alerts that began, changed or ended, given all tracks there are."""

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from service import problems, schemas
+from service import bodies, problems, schemas
 from service.alert_rows import StoredAlert
 from service.bus import Bus
 from service.clock import Clock
 from service.paging import CursorText, Limit, Many, cursor_text, narrowed
-from service.schemas import alert_json
+from service.schemas import AlertKindName, alert_json
 from service.store import Store
 from service.types import Acknowledgement
 
 JSON = "application/json"
 _ALERT_ID = re.compile(r"A(\d{1,15})", re.ASCII)
-NO_NUL = r"^[^\x00]*$"  # of text that is kept: PostgreSQL has none of it
+_NO_NUL = r"^[^\x00]*$"  # of text that is kept: PostgreSQL has none of it
 AlertId = Annotated[str, Path(description="`A<n>`", examples=["A17"])]
 
 
 class AlertsQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Many[Literal["enter", "approach", "claim_conflict"]] = Field(default=[])
+    kind: Many[AlertKindName] = Field(default=[])
     active: bool | None = Field(default=None, description="only those that run, or only those that are over")
     acknowledged: bool | None = None
     since: AwareDatetime | None = Field(default=None, description="RFC 3339 with a zone")
@@ -39,12 +39,12 @@ class AlertsQuestion(BaseModel):
 
 
 class Note(BaseModel):
-    """Who takes note of an alert, and what there is to say of it."""
+    """Who says something, and what there is to say of it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    who: Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)] = Field(examples=["Meier"])
-    note: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = Field(
+    who: Annotated[str, Field(min_length=1, max_length=100, pattern=_NO_NUL)] = Field(examples=["Meier"])
+    note: Annotated[str, Field(max_length=1000, pattern=_NO_NUL)] = Field(
         default="", examples=["our own inspection flight"]
     )
 
@@ -89,7 +89,6 @@ class AlertDesk:
 def router(desk: AlertDesk) -> APIRouter:
     """All paths with their documentation."""
     router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], responses=problems.documented(422, 503))
-    content = {JSON: {"schema": Note.model_json_schema()}}
 
     @router.get("", summary="List alerts", response_model=schemas.AlertPage)
     async def list_alerts(question: Annotated[AlertsQuestion, Query()]) -> Response:
@@ -106,23 +105,14 @@ def router(desk: AlertDesk) -> APIRouter:
         summary="Take note of an alert",
         response_model=schemas.Alert,
         responses=problems.documented(404),
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+        openapi_extra=bodies.documented(Note),
     )
     async def acknowledge(id: AlertId, request: Request) -> Response:
         """Says who looked at it. The first one stands; asking again changes nothing and is answered the same."""
-        note = _read_note(await request.body())
+        note = bodies.read(Note, await request.body())
         return _json(_alert_json(await run_in_threadpool(desk.acknowledge, id, note)))
 
     return router
-
-
-def _read_note(body: bytes) -> Note:
-    try:
-        return Note.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        raise HTTPException(422, f'{where}: {first["msg"]}. Send {{"who": …, "note": …}}.') from None
 
 
 def _alert_json(found: StoredAlert) -> schemas.Json:

@@ -24,9 +24,11 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Response, WebSocket
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fusion.alerts import Alert
 from models.types import Band
 from service import (
     alerts,
@@ -135,8 +137,6 @@ def create_app(
         web: folder of the built console; where it is missing `/` says how to build it.
     """
     board = Board()
-    for stored in reversed(site.store.alerts(Filter(limit=MOST_ALERTS), noted=False)):
-        board.alerts.put(stored.alert)
     thresholds = {camera.id: site.detectors.thresholds(camera.spectrum) for camera in site.settings.cameras}
     video = Video(site.live, thresholds, video_settings or VideoSettings())
     sounds = Sounds(site.settings.arrays, site.hearings)
@@ -150,6 +150,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(hub.run(site.bus, (video.accept, metrics.accept)))
+        await asyncio.sleep(0)  # it reads the bus from here on: no alert falls between that and what is stored
+        board.alerts.recall(await run_in_threadpool(_open_alerts, site.store))
         with keeper.following():
             yield
         following.cancel()
@@ -182,7 +184,7 @@ def create_app(
     app.include_router(marks.router(marks.MarkDesk(site.store, board, site.bus, site.clock)))
     app.include_router(statistics_api.router(site.store.database, site.world is not None))
     recording = site.settings.recording
-    app.include_router(flights.router(recording.folder if recording else None, site.journal, worlds))
+    app.include_router(flights.router(recording.folder if recording else None, site.store, site.journal, worlds))
     store_folder, recording_folder = site.settings.data_folder, recording.folder if recording else None
     app.include_router(system.router(_version(), site.clock.now_ns(), store_folder, recording_folder))
     app.include_router(_operations(site, metrics))
@@ -190,6 +192,12 @@ def create_app(
     serve_documentation(app)
     serve_console(app, web)
     return app
+
+
+def _open_alerts(store: Store) -> list[Alert]:
+    """Those of earlier, and of this start, that nobody took note of; oldest first."""
+    store.flush()
+    return [each.alert for each in reversed(store.alerts(Filter(limit=MOST_ALERTS), noted=False))]
 
 
 def _intake(site: Site) -> intake.Intake | None:

@@ -96,6 +96,12 @@ class Alerts:
         self._alerts[alert.number] = alert
         self._settle(alert.number)
 
+    def recall(self, alerts: Iterable[Alert]) -> None:
+        """Alerts of earlier; what the bus said of them since stays."""
+        for alert in alerts:
+            if alert.number not in self._alerts:
+                self.put(alert)
+
     def acknowledge(self, said: Acknowledgement) -> None:
         if said.alert in self._alerts:
             self._said.setdefault(said.alert, said)

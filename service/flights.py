@@ -12,12 +12,16 @@ from fastapi.responses import FileResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from service.flight_file import Flight, FlightError
+from service import catalogue
+from service.flight_file import FlightError
+from service.flight_rows import FlightEntry
 from service.journal import Journal
+from service.paging import CursorText, Limit, Many, cursor_text, narrowed
 from service.problems import documented
 from service.recording import FlightFolder, StoredFlight
 from service.replay import Stage
 from service.schemas import Json, Time, rfc3339, to_ns
+from service.store import Store
 from service.worlds import MOST_WORLDS, ReplayWorld, Worlds
 
 JSON = "application/json"
@@ -26,11 +30,14 @@ FlightId = Annotated[str, Path(description="name of a flight", max_length=100, e
 WorldId = Annotated[str, Path(max_length=20, examples=["R1"])]
 
 
+FlightState = Literal["recording", "whole", "cut", "unreadable"]
+
+
 class FlightModel(BaseModel):
     """One file of a recorded run; the parts of a run have the same `session`."""
 
     id: str = Field(examples=["20260501T120000Z-0000"])
-    state: Literal["recording", "whole", "cut", "unreadable"] = Field(
+    state: FlightState = Field(
         description="cut: its writer was killed, it is mended at the next start; unreadable: `reason` says why"
     )
     reason: str = ""
@@ -46,6 +53,19 @@ class FlightModel(BaseModel):
 
 class FlightList(BaseModel):
     flights: list[FlightModel]
+    next_cursor: str | None
+
+
+class FlightsQuestion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime | None = Field(default=None, description="RFC 3339 with a zone; that lasted beyond it")
+    until: AwareDatetime | None = Field(default=None, description="that began before it")
+    sensor: Many[str] = Field(default=[], description="with any of these")
+    session: Many[str] = Field(default=[], description="parts of these runs")
+    state: Many[FlightState] = Field(default=[])
+    limit: Limit = 100
+    cursor: CursorText = None
 
 
 class ReplayModel(BaseModel):
@@ -82,16 +102,16 @@ class ReplayChange(BaseModel):
     step: int = Field(default=0, ge=0, le=1000, description="messages to play while paused")
 
 
-def router(folder: FilePath | None, journal: Journal | None, worlds: Worlds) -> APIRouter:
+def router(folder: FilePath | None, store: Store, journal: Journal | None, worlds: Worlds) -> APIRouter:
     """All paths with their documentation.
 
     Args:
         folder: of the recordings; None where nothing is recorded.
     """
-    desk = _Desk(FlightFolder(folder) if folder is not None else None, journal, worlds)
+    desk = _Desk(FlightFolder(folder) if folder is not None else None, store, journal, worlds)
     router = APIRouter(prefix="/api/v1", tags=["flights"])
     add = partial(_add, router)
-    add("GET", "/flights", desk.flights, FlightList, "Recorded flights, newest first")
+    add("GET", "/flights", desk.flights, FlightList, "Recorded flights, newest first", 422, 503)
     add("POST", "/flights", desk.split, FlightModel, "End the file being recorded and begin another", 409, status=202)
     add("GET", "/flights/{id}", desk.flight, FlightModel, "One flight", 404)
     download = {200: {"content": {MCAP: {}}}, **documented(404)}
@@ -130,28 +150,39 @@ def _add(
 
 
 class _Desk:
-    def __init__(self, folder: FlightFolder | None, journal: Journal | None, worlds: Worlds) -> None:
+    def __init__(self, folder: FlightFolder | None, store: Store, journal: Journal | None, worlds: Worlds) -> None:
         self._folder = folder
+        self._store = store
         self._journal = journal
         self._worlds = worlds
 
     # ── Flights ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def flights(self, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
-        """The files of the recordings' folder."""
-        return _answer(await run_in_threadpool(self._list, limit))
+    async def flights(self, question: Annotated[FlightsQuestion, Query()]) -> Response:
+        """The files of the recordings' folder. What its end tells of a cut flight counts as the time of the file."""
+        return _answer(await run_in_threadpool(self._list, question))
 
-    def _list(self, limit: int) -> Json:
-        stored = self._folder.flights()[::-1][:limit] if self._folder is not None else []
-        return {"flights": [self._describe(each) for each in stored]}
+    def _list(self, question: FlightsQuestion) -> Json:
+        if self._folder is None:
+            return {"flights": [], "next_cursor": None}
+        catalogue.look(self._store, self._folder, self._writing)
+        narrow = narrowed(question, keys=(int, str))
+        found = self._store.flights(narrow, sensors=question.sensor, sessions=question.session, states=question.state)
+        page = found[: question.limit]
+        next_cursor = cursor_text(page[-1].start_ns, page[-1].id) if len(found) > len(page) else None
+        return {"flights": list(map(_flight_json, page)), "next_cursor": next_cursor}
 
     async def flight(self, id: FlightId) -> Response:
         """One file of the recordings' folder."""
         return _answer(await run_in_threadpool(lambda: self._describe(self._stored(id))))
 
+    @property
+    def _writing(self) -> FilePath | None:
+        return self._journal.writing if self._journal is not None else None
+
     async def split(self) -> Response:
         """A site that records always has a flight; this ends its file, so that it can be taken away whole."""
-        writing = self._journal.writing if self._journal is not None else None
+        writing = self._writing
         if self._journal is None or writing is None:
             raise HTTPException(409, "Nothing is recorded: add `recording: {folder: …}` to the site file.")
         self._journal.split()
@@ -170,25 +201,7 @@ class _Desk:
         return StoredFlight(flight_id, path, stat.st_size, stat.st_mtime_ns)
 
     def _describe(self, stored: StoredFlight) -> Json:
-        """As `FlightModel`; reads the beginning and the end of the file."""
-        answer: Json = {"id": stored.id, "state": "unreadable", "reason": "", "bytes": stored.bytes, "start": None}
-        answer |= {"end": None, "session": None, "part": None, "version": None, "sensors": []}
-        answer["download"] = f"/api/v1/flights/{stored.id}/download"
-        recording = self._journal is not None and self._journal.writing == stored.path
-        try:
-            with Flight(stored.path) as flight:
-                about, span = flight.about, flight.duration() if flight.whole else None
-        except (FlightError, OSError) as error:
-            return answer | {"reason": str(error)}
-        start_ns = span[0] if span is not None else about.started_ns
-        answer |= {"state": "recording" if recording else "cut" if span is None else "whole"}
-        answer |= {"start": rfc3339(start_ns), "end": rfc3339(span[1]) if span is not None else None}
-        return answer | {
-            "session": about.session,
-            "part": about.part,
-            "version": about.version,
-            "sensors": sorted(about.cameras),
-        }
+        return _flight_json(catalogue.describe(stored, self._writing))
 
     # ── Replays ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,6 +249,23 @@ class _Desk:
 
 def _no_replay(world_id: str) -> HTTPException:
     return HTTPException(404, f"There is no replay {world_id!r}. See /api/v1/replays for those there are.")
+
+
+def _flight_json(entry: FlightEntry) -> Json:
+    """As `FlightModel`."""
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "reason": entry.reason,
+        "bytes": entry.bytes,
+        "start": None if entry.state == "unreadable" else rfc3339(entry.start_ns),
+        "end": rfc3339(entry.end_ns) if entry.state == "whole" else None,
+        "session": entry.session,
+        "part": entry.part,
+        "version": entry.version,
+        "sensors": list(entry.sensors),
+        "download": f"/api/v1/flights/{entry.id}/download",
+    }
 
 
 def _answer(body: Json, status: int = 200) -> Response:

@@ -15,10 +15,11 @@ from service import alert_rows, camera_rows, tables, world_rows
 from service.alert_rows import StoredAlert
 from service.camera_rows import StoredDetection, StoredTrack
 from service.database import Database
+from service.flight_rows import RECORDING, FlightEntry, read_flight
 from service.types import Mark
 from service.world_rows import StoredWorldTrack
 
-Key = tuple[int, int]
+Key = tuple[int, int | str]
 BoundingBox = tuple[float, float, float, float]  # west, south, east, north in degrees
 
 
@@ -121,7 +122,7 @@ class History:
         rows = self.database.read(_in_order(wanted, tables.world_points.c.time_ns, narrow))
         return [StoredWorldTrack((row[3], row[0]), world_rows.read(row)) for row in rows]
 
-    # ── Alerts, marks and zones ─────────────────────────────────────────────────────────────────────────────────────
+    # ── Alerts, marks, flights, zones ────────────────────────────────────────────────────────────────────────────────
 
     def alerts(
         self, narrow: Filter, *, kinds: Sequence[str] = (), active: bool | None = None, noted: bool | None = None
@@ -156,6 +157,25 @@ class History:
             alert_rows.read_mark(row) for row in self.database.read(_page(wanted, (mark.time_ns, mark.number), narrow))
         ]
 
+    def flights(
+        self, narrow: Filter, *, sensors: Sequence[str] = (), sessions: Sequence[str] = (), states: Sequence[str] = ()
+    ) -> list[FlightEntry]:
+        """Flights that lasted into `since_ns..until_ns`, newest first; of any of these sensors."""
+        flight = tables.flights.c
+        conditions = list(_within(flight.start_ns, flight.end_ns, narrow))
+        asked = ((flight.session, sessions), (flight.state, states))
+        conditions += [column.in_(values) for column, values in asked if values]
+        if sensors:
+            conditions.append(or_(*(_names(flight.sensors, sensor_id) for sensor_id in sensors)))
+        wanted = select(tables.flights).where(*conditions)
+        return list(map(read_flight, self.database.read(_page(wanted, (flight.start_ns, flight.id), narrow))))
+
+    def flights_seen(self) -> dict[str, tuple[int, int, bool]]:
+        """Size, time of the file, and whether it is being written, by id."""
+        flight = tables.flights.c
+        rows = self.database.read(select(flight.id, flight.bytes, flight.modified_ns, flight.state))
+        return {name: (size, modified_ns, state == RECORDING) for name, size, modified_ns, state in rows}
+
     def zones(self) -> dict[str, Zone]:
         """By id, in order of the ids."""
         zone = tables.zones.c
@@ -168,7 +188,7 @@ class History:
 Condition = ColumnElement[bool]
 
 
-def _page(wanted: Select[Any], order: tuple[ColumnElement[int], ColumnElement[int]], narrow: Filter) -> Select[Any]:
+def _page(wanted: Select[Any], order: tuple[ColumnElement[int], ColumnElement[Any]], narrow: Filter) -> Select[Any]:
     """The newest of them by `order`, from behind the page before."""
     if narrow.after is not None:
         wanted = wanted.where(tuple_(*order) < tuple_(*narrow.after))

@@ -220,6 +220,7 @@ class Journal:
     Args:
         about: of the first part.
         site: where sensors stand, for the map; None where there is no site.
+        on_state: told when recording stops and when it goes on, in the journal's thread.
 
     Raises:
         RecordingError: the folder cannot be used, or another service records in it.
@@ -235,9 +236,11 @@ class Journal:
         shelf: FrameShelf | None = None,
         sounds: SoundShelf | None = None,
         open_file: Open = _open,
+        on_state: Callable[[JournalState], None] = lambda state: None,
     ) -> None:
         self.settings = settings
         self.state = JournalState()
+        self._on_state = on_state
         self.tally = Tally()
         self.folder = FlightFolder(settings.folder)
         self.folder.lock()
@@ -290,7 +293,7 @@ class Journal:
     # ── The thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, subscription: Subscription) -> None:
-        self.state, ended = JournalState(), JournalState("stopped", "The program failed on a message; see the log.")
+        ended = JournalState("stopped", "The program failed on a message; see the log.")
         try:
             while True:
                 self._hurry.wait(GATHER_S)
@@ -301,7 +304,7 @@ class Journal:
             self._end()
             ended = self.state
         finally:
-            self.state = ended
+            self._be(ended)
 
     def step(self, envelopes: list[Envelope]) -> None:
         """Write these messages and do what is due by the clock. A disk that fails stops the recording."""
@@ -315,6 +318,7 @@ class Journal:
         for envelope in envelopes:
             part = self._part or self._begin(envelope)
             if part is None:
+                self._ids.see(envelope.message)  # no number is used twice
                 self.tally.lost += 1
                 continue
             self._record(part, envelope)
@@ -328,8 +332,21 @@ class Journal:
             self._part.flush()
         if self._part is not None and self._is_due("sync", SYNC_S):
             self._part.sync()
+            self._keep_reserve()
         if self._is_due("retire", RETIRE_S):
             self._retire()
+
+    def _keep_reserve(self) -> None:
+        """Delete what is old, or stop, before the disk has less room than others are to be left."""
+        if self._has_room():
+            return
+        self._retire()
+        if not self._has_room():
+            self._end()
+            self._stop(f"less than {self.settings.reserve_gb:g} GB is free")
+
+    def _has_room(self) -> bool:
+        return self.folder.free_bytes() >= self.settings.reserve_gb * GB
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now_ns = self._clock.monotonic_ns()
@@ -348,7 +365,7 @@ class Journal:
         if self.state.state == "stopped":
             mend_all(self.folder)
         self._retire()
-        if self.folder.free_bytes() < self.settings.reserve_gb * GB:
+        if not self._has_room():
             self._stop(f"less than {self.settings.reserve_gb:g} GB is free")
             return None
         about = self._ids.now(replace(self._about, part=self._parts, started_ns=now_ns, first_seq=first.seq))
@@ -360,7 +377,7 @@ class Journal:
             self._record(part, holding)
         if self.state.state == "stopped":
             log.info("recording again", file=str(part.path))
-        self.state = JournalState()
+        self._be(JournalState())
         return part
 
     def _new_path(self, now_ns: int) -> Path:
@@ -395,7 +412,12 @@ class Journal:
         sentence = f"Nothing is recorded in {self.folder.folder}: {reason}. Make room or give another folder."
         if self.state != JournalState("stopped", sentence):
             log.error("recording stopped", folder=str(self.folder.folder), reason=reason)
-        self.state = JournalState("stopped", sentence)
+        self._be(JournalState("stopped", sentence))
+
+    def _be(self, state: JournalState) -> None:
+        before, self.state = self.state, state
+        if state != before:
+            self._on_state(state)
 
     def _retire(self) -> None:
         gone = self.folder.retire(self.settings, self._clock.now_ns(), self.writing)

@@ -7,15 +7,17 @@ A mark goes on the bus, so that it is in the flight that is being recorded, and 
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from service import problems, schemas
-from service.alerts import NO_NUL, AlertDesk, AlertId
+from service import bodies, problems, schemas
+from service.alerts import AlertDesk, AlertId, Note
 from service.board import Board
 from service.bus import Bus
 from service.clock import Clock
@@ -40,14 +42,10 @@ class MarksQuestion(BaseModel):
     cursor: CursorText = None
 
 
-class Said(BaseModel):
+class Said(Note):
     """What a track was, and who says so."""
 
-    model_config = ConfigDict(extra="forbid")
-
     verdict: Verdict = Field(description="unclear takes an earlier word back", examples=["drone"])
-    who: Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)] = Field(examples=["Meier"])
-    note: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = Field(default="", examples=["seen with binoculars"])
 
 
 class MarkDesk:
@@ -78,6 +76,8 @@ class MarkDesk:
     def mark_alert(self, alert_id: str, said: Said) -> Mark:
         """Of the track that it is about."""
         alert = self._alerts.get(alert_id).alert
+        if alert.track_id is None:
+            raise HTTPException(404, f"The alert {alert_id} is about no track.")
         return self._mark(alert.track_id, said, alert.number)
 
     def _mark(self, track_id: str, said: Said, alert: int | None) -> Mark:
@@ -93,9 +93,6 @@ class MarkDesk:
 def router(desk: MarkDesk) -> APIRouter:
     """All paths with their documentation."""
     router = APIRouter(prefix="/api/v1", tags=["marks"], responses=problems.documented(422, 503))
-    shape = {JSON: {"schema": Said.model_json_schema()}}
-    body: dict[str, Any] = {"requestBody": {"required": True, "content": shape}}
-    missing = problems.documented(404)
 
     @router.get("/marks", summary="What people said tracks were", response_model=schemas.MarkPage)
     async def list_marks(question: Annotated[MarksQuestion, Query()]) -> Response:
@@ -103,42 +100,30 @@ def router(desk: MarkDesk) -> APIRouter:
         page, next_cursor = await run_in_threadpool(desk.find, question)
         return _json({"marks": [mark_json(each) for each in page], "next_cursor": next_cursor})
 
-    @router.post(
-        "/tracks/{id}/mark",
-        summary="Say what a track was",
+    post = partial(
+        router.post,
         status_code=201,
         response_model=schemas.Mark,
-        responses=missing,
-        openapi_extra=body,
+        responses=problems.documented(404),
+        openapi_extra=bodies.documented(Said),
     )
+
+    @post("/tracks/{id}/mark", summary="Say what a track was")
     async def mark_track(id: TrackId, request: Request) -> Response:
         """Live or past, of the world or of one picture. Earlier marks stay; the newest counts."""
-        said = _read(await request.body())
-        return _json(mark_json(await run_in_threadpool(desk.mark_track, id, said)), 201)
+        return await _marked(desk.mark_track, id, request)
 
-    @router.post(
-        "/alerts/{id}/mark",
-        summary="Say what the track of an alert was",
-        status_code=201,
-        response_model=schemas.Mark,
-        responses=missing,
-        openapi_extra=body,
-    )
+    @post("/alerts/{id}/mark", summary="Say what the track of an alert was")
     async def mark_alert(id: AlertId, request: Request) -> Response:
         """As of the track itself; the alert is noted with it."""
-        said = _read(await request.body())
-        return _json(mark_json(await run_in_threadpool(desk.mark_alert, id, said)), 201)
+        return await _marked(desk.mark_alert, id, request)
 
     return router
 
 
-def _read(body: bytes) -> Said:
-    try:
-        return Said.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        raise HTTPException(422, f'{where}: {first["msg"]}. Send {{"verdict": …, "who": …, "note": …}}.') from None
+async def _marked(mark: Callable[[str, Said], Mark], name: str, request: Request) -> Response:
+    said = bodies.read(Said, await request.body())
+    return _json(mark_json(await run_in_threadpool(mark, name, said)), 201)
 
 
 def _json(body: schemas.Json, status: int = 200) -> Response:

@@ -52,7 +52,7 @@ def cursor_keys(text: str | None, *types: type) -> tuple[Any, ...] | None:
 
 
 class Question(Protocol):
-    """What every list can be asked: a time, and a page of it, newest first by two numbers."""
+    """What every list can be asked: a time, and a page of it, newest first."""
 
     @property
     def since(self) -> datetime | None: ...
@@ -64,12 +64,16 @@ class Question(Protocol):
     def cursor(self) -> str | None: ...
 
 
-def narrowed(question: Question, **narrow: Any) -> Filter:
-    """One row more than the page holds, so that it is known whether there is a next one."""
+def narrowed(question: Question, *, keys: tuple[type, type] = (int, int), **narrow: Any) -> Filter:
+    """One row more than the page holds, so that it is known whether there is a next one.
+
+    Args:
+        keys: kinds of the two values that the list is sorted by.
+    """
     return Filter(
         since_ns=to_ns(question.since) if question.since else None,
         until_ns=to_ns(question.until) if question.until else None,
-        after=cursor_keys(question.cursor, int, int),
+        after=cursor_keys(question.cursor, *keys),
         limit=question.limit + 1,
         **narrow,
     )

@@ -34,6 +34,7 @@ from typing import Self
 
 import structlog
 
+from fusion.alerts import AlertFold
 from fusion.sensors.camera.config import CameraConfig
 from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.site import Site
@@ -54,6 +55,8 @@ from service.settings import Settings
 from service.sound_capture import SoundFeed, sound_feed
 from service.sound_shelf import SoundShelf
 from service.store import ALERTS, WORLD, Store
+from service.troubles import Troubles
+from service.upkeep import Upkeep
 from service.world import World, camera_measure, locates
 from service.zones import Zones
 from tracking.image_tracker import ImageTracker
@@ -112,6 +115,7 @@ class Pipeline:
         left_out = self.world.thinning.dropped if self.world is not None else None
         self._monitor = Monitor(self._lines, self.live, self.bus, self.clock, left_out)
         self.journal = self._journal(settings.recording) if settings.recording is not None else None
+        self._upkeep = Upkeep(self.store, self.journal, self.clock)
 
     def start(self) -> None:
         """Readers first, then sources: nothing that is published goes unread."""
@@ -125,6 +129,7 @@ class Pipeline:
         for line in self._lines:
             line.start()
         self._monitor.start()
+        self._upkeep.start()
         log.info("started", sensors=[line.sensor_id for line in self._lines], world=self.world is not None)
 
     def stop(self) -> None:
@@ -138,9 +143,10 @@ class Pipeline:
         if self.world is not None:
             self.world.stop()
         self.bus.close()
-        self.store.close()
         if self.journal is not None:
             self.journal.close()
+        self._upkeep.stop()
+        self.store.close()
         log.info("stopped", processed=sum(line.processed for line in self._lines), unfinished=late)
 
     def __enter__(self) -> Self:
@@ -166,7 +172,9 @@ class Pipeline:
         shelf = FrameShelf(recording.frames)
         self.live.watch(shelf.put)
         about = about_run(self.settings, self.site, self.detectors, self._first_ids, self.clock.now_ns())
-        return Journal(recording, about, self.clock, site=self.site, shelf=shelf, sounds=self._sounds)
+        alerts = AlertFold(first_number=self._first_id(ALERTS)) if self.world is None else None
+        told = Troubles(self.bus, self.clock, alerts).recording
+        return Journal(recording, about, self.clock, site=self.site, shelf=shelf, sounds=self._sounds, on_state=told)
 
     def _camera(self, config: CameraConfig) -> Camera:
         thresholds = self.detectors.thresholds(config.spectrum)

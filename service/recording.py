@@ -141,7 +141,8 @@ class FlightFolder:
         return shutil.disk_usage(self.folder).free
 
     def retire(self, settings: RecordingSettings, now_ns: int, writing: Path | None) -> list[StoredFlight]:
-        """Delete what is too old, too much, or in the way of the reserve; what was deleted, oldest first."""
+        """Delete what is too old, too much, or in the way of the reserve; what was deleted, oldest first. For the sake
+        of the reserve the newest stays: others may be filling the disk."""
         kept = [flight for flight in self.flights() if flight.path != writing]
         written = writing.stat().st_size if writing is not None and writing.exists() else 0
         total = sum(flight.bytes for flight in kept) + written
@@ -149,7 +150,8 @@ class FlightFolder:
         gone: list[StoredFlight] = []
         for flight in kept:
             old = now_ns - flight.modified_ns > settings.keep_days * DAY_S * 10**9
-            if not old and total <= settings.max_gb * GB and free >= settings.reserve_gb * GB:
+            has_room = free >= settings.reserve_gb * GB or flight is kept[-1]
+            if not old and total <= settings.max_gb * GB and has_room:
                 break
             flight.path.unlink(missing_ok=True)
             total, free = total - flight.bytes, free + flight.bytes

@@ -29,7 +29,7 @@ from functools import lru_cache, partial
 import cv2
 import numpy as np
 
-from fusion.alerts import Alert
+from fusion.alerts import Alert, Trouble
 from fusion.sensors.microphone_array.config import ArrayConfig
 from fusion.sensors.microphone_array.source import Block
 from fusion.site import Sensor, Site
@@ -267,7 +267,7 @@ class Replay:
         return scan
 
     def _fuse(self, message: Message) -> list[Publication]:
-        if self._world is None or not isinstance(message, Scan | Heartbeat | ZoneChange):
+        if self._world is None or not isinstance(message, Scan | Heartbeat | ZoneChange | Trouble):
             return []
         self._world.accept(message)
         return [(each.subject, each.message) for each in self._said.take(0.0)]

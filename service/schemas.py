@@ -32,6 +32,7 @@ from tracking.types import ImageTrack, Status
 
 Json = dict[str, Any]
 ClassName = Literal["drone", "bird", "airplane", "helicopter"]
+AlertKindName = Literal["enter", "approach", "claim_conflict", "recording"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -315,9 +316,9 @@ class Alert(Schema):
     """Something that a person should look at."""
 
     id: str = Field(description="never used again", examples=["A17"])
-    kind: Literal["enter", "approach", "claim_conflict"]
+    kind: AlertKindName
     severity: Literal["warning", "critical"] = Field(description="critical: in or towards an exclusion zone")
-    track: str = Field(examples=["T12"])
+    track: str | None = Field(description="null where it is about none: `recording`", examples=["T12"])
     zone: str | None = Field(description="id of the zone; null where it is not about one", examples=["runway"])
     started: Time
     time: Time = Field(description="when it was last so")

@@ -47,10 +47,12 @@ class Asked:
 class TrackNumbers:
     """Attributes:
     weeks: of each class, by hour of the week of a track's birth.
+    weeks_up: the same of those born in a quarter of an hour in which the service noted that it was up.
     durations_s: median and 95th percentile; None where there is no track.
     """
 
     weeks: dict[str, Week]
+    weeks_up: dict[str, Week]
     identities: dict[str, int]
     durations_s: tuple[float | None, float | None]
 
@@ -58,14 +60,26 @@ class TrackNumbers:
 @dataclass(frozen=True, slots=True)
 class AlertNumbers:
     """Attributes:
+    week_up: as of `TrackNumbers`.
     hours: start (UTC) of each hour that had one, and how many, oldest first.
-    span_ns: first and last time that anything is kept of, within what was asked for; None where nothing is.
     """
 
     week: Week
+    week_up: Week
     kinds: dict[str, int]
     hours: list[tuple[int, int]]
-    span_ns: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpNumbers:
+    """How long the service was up, as far as it noted that: rates are of this time.
+
+    Attributes:
+        hours: in all, and by hour of the week.
+    """
+
+    hours: float
+    week: list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,16 @@ class Heat:
     left_out: int
 
 
+def up(database: Database, asked: Asked) -> UpNumbers:
+    """Quarters of an hour that begin within the times."""
+    seconds = _up(database, asked)
+    week = [[0.0] * 24 for _ in range(7)]
+    for quarter, lasted_s in seconds.items():
+        day, hour = _hour_of_week(quarter, asked.zone)
+        week[day][hour] += lasted_s / 3600.0
+    return UpNumbers(sum(seconds.values()) / 3600.0, week)
+
+
 def tracks(database: Database, asked: Asked) -> TrackNumbers:
     """Of tracks that were confirmed once."""
     table = tables.world_tracks if asked.space == "world" else tables.tracks
@@ -94,9 +118,13 @@ def tracks(database: Database, asked: Asked) -> TrackNumbers:
         conditions.append(table.c.confirmed)
     name, quarter = table.c["class"], _quarter(table.c.first_ns)
     rows = database.read(select(name, quarter, func.count()).where(*conditions).group_by(name, "quarter"))
+    seconds = _up(database, asked)
     weeks = {each: _week([row[1:] for row in rows if row[0] == each], asked.zone) for each in CLASSES}
+    counted = [row for row in rows if row[1] in seconds]
+    weeks_up = {each: _week([row[1:] for row in counted if row[0] == each], asked.zone) for each in CLASSES}
     durations = select((table.c.last_ns - table.c.first_ns) / 1e9).where(*conditions)
-    return TrackNumbers(weeks, _identities(database, table, conditions), _middle_and_high(database, durations))
+    identities = _identities(database, table, conditions)
+    return TrackNumbers(weeks, weeks_up, identities, _middle_and_high(database, durations))
 
 
 def alerts(database: Database, asked: Asked) -> AlertNumbers:
@@ -109,9 +137,11 @@ def alerts(database: Database, asked: Asked) -> AlertNumbers:
     for name, number, count in rows:
         kinds[AlertKind(name)] += count
         hours[number * QUARTER_NS // HOUR_NS * HOUR_NS] += count
+    seconds = _up(database, asked)
     week = _week([row[1:] for row in rows], asked.zone)
+    week_up = _week([row[1:] for row in rows if row[1] in seconds], asked.zone)
     named = {each.value: count for each, count in kinds.items()}
-    return AlertNumbers(week, named, sorted(hours.items()), _span(database, asked))
+    return AlertNumbers(week, week_up, named, sorted(hours.items()))
 
 
 def detecting(database: Database, asked: Asked) -> DetectNumbers:
@@ -185,29 +215,25 @@ def _middle_and_high(database: Database, values: Select[Any]) -> tuple[float | N
     return found[(len(found) - 1) // 2], found[math.ceil(0.95 * len(found)) - 1]
 
 
-def _span(database: Database, asked: Asked) -> tuple[int, int] | None:
-    """From the first to the last thing that is kept."""
-    starts: list[int] = []
-    ends: list[int] = []
-    for table, first, last in (
-        (tables.world_tracks, "first_ns", "last_ns"),
-        (tables.tracks, "first_ns", "last_ns"),
-        (tables.alerts, "started_ns", "started_ns"),
-    ):
-        row = database.read(select(func.min(table.c[first]), func.max(table.c[last])))[0]
-        if row[0] is not None:
-            starts.append(row[0])
-            ends.append(row[1])
-    if not starts:
-        return None
-    since_ns = min(starts) if asked.since_ns is None else asked.since_ns
-    return since_ns, max(ends) if asked.until_ns is None else asked.until_ns
-
-
 def _week(counts: Iterable[Sequence[int]], zone: ZoneInfo) -> Week:
     """By hour of the week of a time zone; `counts` has quarters of an hour since 1970, and how many."""
     week = [[0] * 24 for _ in range(7)]
     for quarter, count in counts:
-        local = datetime.fromtimestamp(quarter * 900, UTC).astimezone(zone)
-        week[local.weekday()][local.hour] += count
+        day, hour = _hour_of_week(quarter, zone)
+        week[day][hour] += count
     return week
+
+
+def _hour_of_week(quarter: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Day, Monday 0, and hour in a time zone."""
+    local = datetime.fromtimestamp(quarter * 900, UTC).astimezone(zone)
+    return local.weekday(), local.hour
+
+
+def _up(database: Database, asked: Asked) -> dict[int, float]:
+    """Seconds that the service was up, by quarter of an hour."""
+    quarter = tables.uptime.c.quarter
+    conditions = [] if asked.since_ns is None else [quarter >= -(-asked.since_ns // QUARTER_NS)]
+    if asked.until_ns is not None:
+        conditions.append(quarter <= asked.until_ns // QUARTER_NS)
+    return {row[0]: row[1] for row in database.read(select(tables.uptime).where(*conditions))}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import orjson
@@ -15,10 +16,13 @@ from service import statistics
 from service.answers import AnswerFormat, csv_lines, wanted_format
 from service.database import Database
 from service.paging import Many
-from service.presence import HOUR_NS
 from service.problems import documented
-from service.schemas import ClassName, Json, Time, rfc3339, to_ns
-from service.statistics import Asked, Space, Week
+from service.schemas import AlertKindName, ClassName, Json, Time, rfc3339, to_ns
+from service.statistics import Asked, Space, UpNumbers, Week
+
+LEAST_UP_H = 0.25  # less says nothing of a rate
+
+Number = TypeVar("Number", int, float)
 
 
 def _known_zone(name: str) -> str:
@@ -50,6 +54,28 @@ class _Spread(BaseModel):
     p95: float | None
 
 
+Rate = Annotated[float | None, Field(ge=0.0)]
+
+
+class UpStatistics(BaseModel):
+    """How long the service was up, as far as it noted that; times begun within those asked for."""
+
+    hours: float
+    by_hour: Annotated[list[float], Field(min_length=24, max_length=24)]
+    by_weekday: Annotated[list[float], Field(min_length=7, max_length=7)]
+    by_hour_of_week: list[list[float]]
+
+
+class _Rates(BaseModel):
+    """How many an hour in which the service was up; null where it was up less than a quarter of an hour. What came at
+    times of which that is not known is left out."""
+
+    per_hour: Rate
+    by_hour: list[Rate]
+    by_weekday: list[Rate]
+    by_hour_of_week: list[list[Rate]]
+
+
 class TrackStatistics(BaseModel):
     count: int
     by_class: dict[ClassName, int]
@@ -59,6 +85,7 @@ class TrackStatistics(BaseModel):
     by_hour: dict[ClassName, Hours] = Field(description="of their birth")
     by_weekday: dict[ClassName, Weekdays]
     by_hour_of_week: list[Hours] = Field(description="all classes; a row a weekday, Monday first")
+    rates: dict[ClassName | Literal["all"], _Rates]
     duration: _Spread
 
 
@@ -69,10 +96,11 @@ class _HourCount(BaseModel):
 
 class AlertStatistics(BaseModel):
     count: int
-    by_kind: dict[Literal["enter", "approach", "claim_conflict"], int]
+    by_kind: dict[AlertKindName, int]
     by_hour: Hours
     by_weekday: Weekdays
-    per_hour: float | None = Field(description="mean over the time asked for, or kept; null where nothing is kept")
+    per_hour: Rate = Field(description="as in `rates`")
+    rates: _Rates
     series: list[_HourCount] = Field(description="hours (UTC) that had one, oldest first")
 
 
@@ -105,6 +133,7 @@ class Statistics(BaseModel):
     until: Time | None
     timezone: str
     space: Space
+    up: UpStatistics
     tracks: TrackStatistics
     alerts: AlertStatistics
     time_to_detect: DetectStatistics
@@ -139,21 +168,32 @@ def _answer(database: Database, question: StatisticsQuestion, space: Space, want
         return Response(csv_lines(("weekday", "hour", "class", "tracks"), rows), media_type="text/csv")
     if wanted == "geojson":
         return Response(_map(statistics.heat(database, asked, question.cell)), media_type="application/geo+json")
+    up = statistics.up(database, asked)
     body = {
         "since": rfc3339(asked.since_ns) if asked.since_ns is not None else None,
         "until": rfc3339(asked.until_ns) if asked.until_ns is not None else None,
         "timezone": question.timezone,
         "space": space,
-        "tracks": _tracks_json(statistics.tracks(database, asked)),
-        "alerts": _alerts_json(statistics.alerts(database, asked)),
+        "up": _up_json(up),
+        "tracks": _tracks_json(statistics.tracks(database, asked), up),
+        "alerts": _alerts_json(statistics.alerts(database, asked), up),
         "time_to_detect": _detect_json(statistics.detecting(database, asked)),
         "heat": _heat_json(statistics.heat(database, asked, question.cell)),
     }
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def _tracks_json(found: statistics.TrackNumbers) -> Json:
-    all_classes = [[sum(found.weeks[name][day][hour] for name in CLASSES) for hour in range(24)] for day in range(7)]
+def _up_json(up: UpNumbers) -> Json:
+    return {
+        "hours": round(up.hours, 4),
+        "by_hour": [round(hours, 4) for hours in _hours(up.week)],
+        "by_weekday": [round(sum(day), 4) for day in up.week],
+        "by_hour_of_week": [[round(hours, 4) for hours in day] for day in up.week],
+    }
+
+
+def _tracks_json(found: statistics.TrackNumbers, up: UpNumbers) -> Json:
+    all_classes = _summed(found.weeks)
     return {
         "count": sum(map(sum, all_classes)),
         "by_class": {name: sum(map(sum, week)) for name, week in found.weeks.items()},
@@ -161,21 +201,40 @@ def _tracks_json(found: statistics.TrackNumbers) -> Json:
         "by_hour": {name: _hours(week) for name, week in found.weeks.items()},
         "by_weekday": {name: list(map(sum, week)) for name, week in found.weeks.items()},
         "by_hour_of_week": all_classes,
+        "rates": {name: _rates(week, up) for name, week in (found.weeks_up | {"all": _summed(found.weeks_up)}).items()},
         "duration": _spread(found.durations_s),
     }
 
 
-def _alerts_json(found: statistics.AlertNumbers) -> Json:
-    count = sum(map(sum, found.week))
-    hours = None if found.span_ns is None else (found.span_ns[1] - found.span_ns[0]) / HOUR_NS
+def _alerts_json(found: statistics.AlertNumbers, up: UpNumbers) -> Json:
+    rates = _rates(found.week_up, up)
     return {
-        "count": count,
+        "count": sum(map(sum, found.week)),
         "by_kind": found.kinds,
         "by_hour": _hours(found.week),
         "by_weekday": list(map(sum, found.week)),
-        "per_hour": round(count / hours, 4) if hours else None,
+        "per_hour": rates["per_hour"],
+        "rates": rates,
         "series": [{"time": rfc3339(start_ns), "count": number} for start_ns, number in found.hours],
     }
+
+
+def _rates(week: Week, up: UpNumbers) -> Json:
+    return {
+        "per_hour": _rate(sum(map(sum, week)), up.hours),
+        "by_hour": list(map(_rate, _hours(week), _hours(up.week))),
+        "by_weekday": [_rate(sum(day), sum(hours)) for day, hours in zip(week, up.week, strict=True)],
+        "by_hour_of_week": [list(map(_rate, day, hours)) for day, hours in zip(week, up.week, strict=True)],
+    }
+
+
+def _rate(count: int, hours: float) -> float | None:
+    return round(count / hours, 4) if hours >= LEAST_UP_H else None
+
+
+def _summed(weeks: Mapping[str, Week]) -> Week:
+    """Of all classes."""
+    return [[sum(week[day][hour] for week in weeks.values()) for hour in range(24)] for day in range(7)]
 
 
 def _detect_json(found: statistics.DetectNumbers) -> Json:
@@ -189,7 +248,7 @@ def _heat_json(found: statistics.Heat) -> Json:
     }
 
 
-def _hours(week: Week) -> list[int]:
+def _hours(week: Sequence[Sequence[Number]]) -> list[Number]:
     return [sum(day[hour] for day in week) for hour in range(24)]
 
 

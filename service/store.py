@@ -1,4 +1,4 @@
-"""What happened, kept: tracks, their points, detections, alerts, marks; and the numbers no track may use again.
+"""What happened, kept: tracks, their points, detections, alerts, marks, flights; and numbers no track may use again.
 
 One thread writes, in groups: everything the bus delivered within 500 ms is one transaction, so that a disk that syncs a
 hundred times a second still takes thousands of rows. Readers (`service.history`) see the last commit.
@@ -22,6 +22,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from service import alert_rows, presence, tables
 from service.bus import Subscription
 from service.database import Database, DatabaseAway, Fault, Row, StoreError, put_all
 from service.database_sqlite import SqliteDatabase
+from service.flight_rows import PUT_FLIGHT, FlightEntry, flight_row
 from service.group import Group
 from service.history import History
 from service.migrations import NewerTables, upgrade
@@ -118,6 +120,37 @@ class Store(History):
             for put in (alert_rows.PUT_ZONE, alert_rows.PUT_SEED):
                 self.database.put(connection, put, fresh)
 
+    def add_uptime(self, seconds: Mapping[int, float]) -> None:
+        """That the service was up for so long, by quarter of an hour since 1970.
+
+        Raises:
+            StoreError: it cannot be written now.
+        """
+        with self._beside_the_bus() as connection:
+            self.database.put(connection, _PUT_UPTIME, list(seconds.items()))
+
+    def put_flights(self, fresh: Sequence[FlightEntry], gone: Sequence[str]) -> None:
+        """Flights that are new or another, and the ids of those that are no more.
+
+        Raises:
+            StoreError: it cannot be written now.
+        """
+        if not fresh and not gone:
+            return
+        with self._beside_the_bus() as connection:
+            for name in gone:
+                connection.execute(delete(tables.flights).where(tables.flights.c.id == name))
+            self.database.put(connection, PUT_FLIGHT, list(map(flight_row, fresh)))
+
+    @contextmanager
+    def _beside_the_bus(self) -> Iterator[Connection]:
+        """A transaction of another thread than the writer's."""
+        try:
+            with self.database.writing.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, DatabaseAway) as error:
+            raise StoreError(f"Cannot write the store {self.database.title}: {self.database.reason(error)}.") from None
+
     def follow(self, subscription: Subscription) -> None:
         """Write all that the subscription brings, until it is closed."""
         self._subscription = subscription
@@ -126,6 +159,8 @@ class Store(History):
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until everything published before this call is on disk; False: not within the time."""
+        if self._writer is None:
+            return True
         with self._flushed:
             self._flush_wanted += 1
             wanted = self._flush_wanted
@@ -334,6 +369,7 @@ def _nth_oldest(connection: Connection, time: ColumnElement[int], count: int) ->
     return found
 
 
+_PUT_UPTIME = put_all(tables.uptime, renew=lambda new: {"seconds": tables.uptime.c.seconds + new.seconds})
 _PUT_WRITER = put_all(tables.writer, renew=lambda new: {"run": new.run, "seq": new.seq})
 
 Kept = CameraUpdate | TracksEnded | WorldUpdate | Alert | Acknowledgement | Mark | ZoneChange

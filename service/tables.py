@@ -116,12 +116,33 @@ presence = Table(
     sqlite_with_rowid=False,
 )
 
+uptime = Table(
+    "uptime",
+    metadata,
+    Column("quarter", Integer, primary_key=True, autoincrement=False),  # of an hour, since 1970
+    Column("seconds", Double, nullable=False),  # that the service was up in it
+)
+
+flights = Table(
+    "flights",
+    metadata,  # files of the recordings' folder; see service.catalogue
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    *(Column(name, Number, nullable=False) for name in ("bytes", "modified_ns", "start_ns", "end_ns")),
+    Column("session", Text),
+    Column("part", Integer),
+    Column("version", Text),
+    Column("sensors", Text, nullable=False),  # JSON
+    Index("flights_by_start", "start_ns"),
+)
+
 alerts = Table(
     "alerts",
     metadata,
     Column("number", Number, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
-    Column("track", Text, nullable=False),
+    Column("track", Text),  # NULL, as is the zone: about none
     Column("zone", Text),
     Column("started_ns", Number, nullable=False),
     Column("time_ns", Number, nullable=False),

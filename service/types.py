@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fusion.alerts import Alert
+from fusion.alerts import Alert, Trouble
 from fusion.site import Zone
 from fusion.types import Heartbeat, Scan, Track
 from models.types import Detections, TimeSource
@@ -199,9 +199,10 @@ class Mark:
 
 
 #: Everything the bus carries. Updates and endings under `camera.<id>`, health under `sensor.<id>`. All that the fusion
-#: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`; what it makes
-#: of them under `world` and `alert.<number>`. What people say of an alert under `acknowledge.<number>`, of a track
-#: under `mark.<number>`. The truth of a simulation under `truth` and `truth.<camera>`.
+#: of the site follows from: scans under `scan.<id>`, heartbeats under `clock`, zones under `zone.<id>`, what fails in
+#: the service itself under `trouble.<kind>`; what it makes of them under `world` and `alert.<number>`. What people say
+#: of an alert under `acknowledge.<number>`, of a track under `mark.<number>`. The truth of a simulation under `truth`
+#: and `truth.<camera>`.
 Message = (
     CameraUpdate
     | TracksEnded
@@ -211,6 +212,7 @@ Message = (
     | ZoneChange
     | WorldUpdate
     | Alert
+    | Trouble
     | Acknowledgement
     | Truth
     | PictureTruth

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import structlog
 
-from fusion.alerts import AlertFold, Sighted
+from fusion.alerts import Alert, AlertFold, Sighted, Trouble
 from fusion.sensors.camera.measure import measure
 from fusion.site import Sensor, Site
 from fusion.types import NS, Heartbeat, Scan
@@ -28,7 +28,7 @@ from service.stage import WorldStage
 from service.thinning import Thinning
 from service.types import CameraUpdate, Message, ZoneChange
 
-INPUTS = ("scan.", "clock", "zone.")  # subjects of all that the world follows from
+INPUTS = ("scan.", "clock", "zone.", "trouble.")  # subjects of all that the world follows from
 CAPACITY = 16_384  # scans: a minute of eight cameras at 30 frames a second while the fusion does not keep up
 MOST_FAULTS = 20
 BEAT_S = 0.1  # so often are tracks shown
@@ -154,6 +154,8 @@ class World:
                 self._step(message)
             case ZoneChange():
                 self._change_zone(message)
+            case Trouble():
+                self._alert(self.alerts.tell(message))
             case _:
                 pass
 
@@ -165,6 +167,10 @@ class World:
             self._bus.publish("world", update)
         seen = [Sighted(each.track, each.altitude_m) for each in update.tracks]
         for alert in self.alerts.step(update.time_ns, seen):
+            self._alert(alert)
+
+    def _alert(self, alert: Alert | None) -> None:
+        if alert is not None:
             self._bus.publish(f"alert.{alert.number}", alert)
 
     def _change_zone(self, change: ZoneChange) -> None:

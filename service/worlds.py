@@ -311,7 +311,8 @@ class Worlds:
             FlightError: it cannot be used.
         """
         self._count += 1
-        world = ReplayWorld(f"R{self._count}", flight_id, path, stage, speed, self._clock)
+        told = (f"R{self._count}", flight_id, path, stage, speed, self._clock)
+        world = await run_in_threadpool(ReplayWorld, *told)  # it reads: a flight that was cut, from end to end
         app = self._make_app(world)
         running = AsyncExitStack()
         await running.enter_async_context(app.router.lifespan_context(app))

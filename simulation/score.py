@@ -168,6 +168,8 @@ class Scorer:
             self.followed.step(time_ns, objects, tracks, self._sights(objects, time_ns))
 
     def alert(self, alert: Alert) -> None:
+        if alert.track_id is None:
+            return  # of the service itself: no truth says whether it is so
         objects = self._memory.at(alert.time_ns) or ()
         of = next((each.truth for each in self.followed.now if each.track_id == alert.track_id), None)
         claimed = self._claims.get(alert.track_id)

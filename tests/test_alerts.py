@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from fusion.alerts import Alert, AlertFold, AlertKind, Sighted, ZoneArea, contains
+from fusion.alerts import Alert, AlertFold, AlertKind, Sighted, Trouble, ZoneArea, contains
 from fusion.types import NS, Identity, Track
 from models.types import CLASSES
 from tracking.types import Status
@@ -139,3 +139,19 @@ def test_inside_is_by_the_even_odd_rule() -> None:
     assert contains(notch, 5.0, 1.0)
     assert not contains(notch, 5.0, 5.0)
     assert not contains(notch, -1.0, 5.0)
+
+
+def test_a_trouble_of_the_service_is_one_alert_among_the_others() -> None:
+    watching = fold()
+    full, away = (Trouble(AlertKind.RECORDING, time, True, text) for time, text in ((5, "full"), (9, "away")))
+    over = Trouble(AlertKind.RECORDING, 12, False, "")
+    begun, other = watching.tell(full), watching.tell(away)
+    assert begun is not None
+    assert (begun.number, begun.track_id, begun.zone_id, begun.active, begun.text) == (1, None, None, True, "full")
+    assert other == replace(begun, time_ns=9, text="away")
+    assert watching.step(10, []) == ()  # no track: no end of it
+    assert watching.tell(over) == replace(begun, time_ns=12, text="away", active=False)
+    assert watching.tell(over) is None
+    again = watching.tell(full)
+    assert again is not None
+    assert again.number == 2

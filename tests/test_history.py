@@ -20,6 +20,7 @@ from service.store import Store
 from service.types import Mark, Verdict
 
 HOUR = 3600.0
+FIRST_QUARTER = START_NS // statistics.QUARTER_NS
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -59,6 +60,8 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         bus.publish(f"mark.{mark.number}", mark)
     bus.publish("camera.cam", update("cam", 30, [image_track(1, age=30)]))
     bus.close()
+    for up in ({FIRST_QUARTER: 450.0}, {FIRST_QUARTER: 450.0, FIRST_QUARTER + 1: 900.0, FIRST_QUARTER + 52: 900.0}):
+        filled.add_uptime(up)
     assert filled.flush(20.0)
     yield filled
     filled.close()
@@ -123,10 +126,23 @@ def test_tracks_are_counted_by_hour_and_weekday_of_a_time_zone(store: Store) -> 
 
 def test_alerts_are_counted(store: Store) -> None:
     found = statistics.alerts(store.database, Asked())
-    assert found.kinds == {"enter": 2, "approach": 1, "claim_conflict": 0}
+    assert found.kinds == {"enter": 2, "approach": 1, "claim_conflict": 0, "recording": 0}
     assert found.hours == [(START_NS, 1), (START_NS + round(3 * HOUR * NS), 2)]
-    assert found.span_ns == (START_NS, START_NS + round((13 * HOUR + 4) * NS))
+    assert (found.week_up[4][12], sum(map(sum, found.week_up))) == (1, 1)
     assert statistics.alerts(store.database, Asked(until_ns=START_NS - 1)).hours == []
+
+
+def test_rates_are_of_the_time_that_the_service_was_up(store: Store) -> None:
+    """Half an hour from noon on, and a quarter thirteen hours later; of the rest nobody knows."""
+    up = statistics.up(store.database, Asked())
+    assert (up.hours, up.week[4][12], up.week[5][1], sum(map(sum, up.week))) == (0.75, 0.5, 0.25, 0.75)
+    tracks = statistics.tracks(store.database, Asked())
+    counted = {(d, h): n for d in range(7) for h, n in enumerate(tracks.weeks_up["drone"][d]) if n}
+    assert counted == {(4, 12): 1, (5, 1): 1}  # those of 14 to 16 o'clock came while nobody noted it
+    assert sum(map(sum, tracks.weeks_up["bird"])) == 0
+    assert statistics.up(store.database, Asked(since_ns=START_NS + 1)).hours == 0.5
+    nepal = statistics.up(store.database, Asked(zone=ZoneInfo("Asia/Kathmandu")))
+    assert (nepal.week[4][17], nepal.week[4][18], nepal.week[5][6]) == (0.25, 0.25, 0.25)
 
 
 def test_how_long_after_its_first_report_an_aircraft_is_seen(store: Store) -> None:
@@ -152,6 +168,6 @@ def test_where_tracks_were_and_for_how_long(store: Store) -> None:
 def test_an_empty_store_has_numbers_too(tmp_path: Path) -> None:
     empty = Store(tmp_path / "store.sqlite3")
     assert statistics.tracks(empty.database, Asked()).durations_s == (None, None)
-    assert statistics.alerts(empty.database, Asked()).span_ns is None
+    assert statistics.up(empty.database, Asked()).hours == 0.0
     assert statistics.heat(empty.database, Asked(), 100.0).cells == []
     empty.close()

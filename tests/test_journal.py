@@ -31,7 +31,7 @@ from service.bus import Bus, Full
 from service.clock import SystemClock
 from service.flight_file import Flight, FlightError, Record, mend, sealed, walk
 from service.foxglove import SCHEMAS
-from service.journal import CAPACITY, FrameShelf, Journal, mend_all
+from service.journal import CAPACITY, FrameShelf, Journal, JournalState, mend_all
 from service.journal_about import ABOUT, About, CameraAbout, about_record
 from service.journal_format import encode
 from service.recording import FlightFolder, RecordingError, RecordingSettings, StoredFlight
@@ -57,10 +57,10 @@ class Recorder:
     """A bus with a journal."""
 
     def __init__(self, folder: Path, shelf: FrameShelf | None = None, **settings: Any) -> None:
-        open_file, clock = settings.pop("open_file", None), settings.pop("clock", SystemClock())
-        more = {"open_file": open_file} if open_file else {}
+        clock = settings.pop("clock", SystemClock())
+        more = {name: settings.pop(name) for name in ("open_file", "on_state") if name in settings}
         self.bus = Bus(settings.pop("bus_clock", SystemClock()).now_ns)
-        wanted = RecordingSettings(folder=folder, reserve_gb=0.0, **settings)
+        wanted = RecordingSettings.model_validate({"folder": folder, "reserve_gb": 0.0, **settings})
         self.journal = Journal(wanted, ABOUT_TEST, clock, shelf=shelf, **more)
         self.journal.follow(self.bus.subscribe("journal", capacity=CAPACITY, full=Full.REFUSE_NEWEST))
         self.sent: list[Envelope] = []
@@ -243,7 +243,8 @@ class FullDisk:
 def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.journal.RETRY_S", 0.05)
     FullDisk.room = 30_000
-    recorder = Recorder(tmp_path, open_file=FullDisk)
+    told: list[JournalState] = []
+    recorder = Recorder(tmp_path, open_file=FullDisk, on_state=told.append)
     sent = 0
     while recorder.journal.state.state == "recording":
         recorder.play(20, sent)
@@ -263,6 +264,37 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path, monkey
     assert lines == [line for line in everything if line in set(lines)]
     assert lines[-3:] == everything[-3:]
     assert 0 < len(recorded(paths[0])) <= kept
+    assert [state.state for state in told] == ["stopped", "recording"]
+    assert told[0].reason.endswith("no space left on device. Make room or give another folder.")
+
+
+def test_recording_stops_before_others_have_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is recorded so far is ended whole; when there is room again it goes on in another file."""
+    monkeypatch.setattr("service.journal.RETRY_S", 0.05)
+    monkeypatch.setattr("service.journal.SYNC_S", 0.05)
+    free = [3 * 10**9]
+    monkeypatch.setattr(FlightFolder, "free_bytes", lambda self: free[0])
+    recorder = Recorder(tmp_path, reserve_gb=2.0)
+    recorder.play(1)
+    wait_until(lambda: recorder.journal.writing is not None)
+    writing = recorder.journal.writing
+    assert writing is not None
+    free[0] = 10**9
+    for k in range(1, 200):
+        recorder.play(1, k)
+        if recorder.journal.state.state == "stopped":
+            break
+        time.sleep(0.02)
+    assert "less than 2 GB is free" in recorder.journal.state.reason
+    assert [each.path for each in recorder.journal.folder.flights()] == [writing]
+    assert Flight(writing).whole
+    free[0] = 3 * 10**9
+    for k in range(200, 400):
+        recorder.play(1, k)
+        if recorder.journal.state.state == "recording":
+            break
+        time.sleep(0.02)
+    assert len(recorder.close()) == 2
 
 
 def test_a_folder_has_one_service_and_only_its_own_files(tmp_path: Path) -> None:

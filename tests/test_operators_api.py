@@ -18,6 +18,7 @@ from service import schemas
 from service.api import create_app
 from service.bus import Full
 from service.schemas import rfc3339
+from service.statistics import QUARTER_NS
 from service.statistics_api import Statistics
 
 
@@ -47,12 +48,19 @@ def test_statistics_are_what_they_are_documented_to_be(site: LiveSite, client: T
     Statistics.model_validate(empty)
     assert (empty["space"], empty["tracks"]["count"], empty["alerts"]["per_hour"]) == ("image", 0, None)
     fill(site)
+    site.store.add_uptime({START_NS // QUARTER_NS: 900.0, START_NS // QUARTER_NS + 8: 360.0})
     asked = {"space": "world", "timezone": "Europe/Zurich", "since": rfc3339(START_NS)}
     told = client.get("/api/v1/statistics", params=asked).json()
     Statistics.model_validate(told)
     assert told["tracks"]["by_class"] == {"drone": 1, "bird": 1, "airplane": 0, "helicopter": 0}
     assert told["tracks"]["by_hour"]["drone"][14] == told["tracks"]["by_weekday"]["drone"][4] == 1
     assert told["tracks"]["by_hour_of_week"][4][16] == 1
+    assert (told["up"]["hours"], told["up"]["by_hour"][14]) == (0.35, 0.25)
+    rates = told["tracks"]["rates"]
+    assert (rates["all"]["per_hour"], rates["drone"]["by_hour"][14]) == (round(2 / 0.35, 4), 4.0)
+    assert rates["bird"]["by_hour"][16] is None  # up for a tenth of an hour: too little to say
+    assert (rates["bird"]["by_weekday"][4], rates["all"]["by_hour_of_week"][4][14]) == (round(1 / 0.35, 4), 4.0)
+    assert told["alerts"]["per_hour"] == told["alerts"]["rates"]["per_hour"] == round(1 / 0.35, 4)
     assert told["alerts"]["series"] == [{"time": rfc3339(START_NS), "count": 1}]
     assert sum(cell["seconds"] for cell in told["heat"]["cells"]) == 70.0
 

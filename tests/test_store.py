@@ -16,18 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from camera_updates import detections, frame_time, image_track, update
 from postgres_server import PostgresServer
 from sqlalchemy import Connection, event, select, text
 
+from fusion.alerts import Alert, AlertKind
 from service import tables
 from service.bus import Bus, Full
 from service.database import Fault, QueryTooLarge, StoreError
 from service.history import Filter
 from service.store import ID_BLOCK, Store, open_database
-from service.types import TracksEnded
+from service.types import Acknowledgement, TracksEnded
 from tracking.types import Status
 
 
@@ -309,6 +312,29 @@ def test_a_store_of_an_older_program_is_brought_up_to_date(path: Path, version: 
         assert store.world_tracks(Filter(bbox=(8.0, 47.35, 9.0, 47.5))) == []
     store.close()
     Store(path).close()  # what is up to date stays as it is
+
+
+def test_alerts_of_before_stay_when_one_may_be_about_no_track(where: str) -> None:
+    """The step that rebuilds their table in SQLite."""
+    database, config = open_database(where), Config()
+    config.set_main_option("script_location", "service:migrations")
+    with database.writing.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        told = "(1, 'enter', 'T1', 'pad', 5, 7, false, true, 0.9, NULL, 'in Pad', 8, 'Meier', 'seen')"
+        connection.execute(text(f"INSERT INTO alerts VALUES {told}"))
+    database.close()
+    recorder = Recorder(where)
+    recorder.bus.publish("alert.2", Alert(2, AlertKind.RECORDING, None, None, 9, 9, True, False, 1.0, None, "full"))
+    assert recorder.store.flush()
+    new, old = recorder.store.alerts(Filter())
+    assert (new.alert.track_id, new.alert.kind, new.alert.text) == (None, AlertKind.RECORDING, "full")
+    assert (old.alert.track_id, old.alert.zone_id, old.acknowledgement) == (
+        "T1",
+        "pad",
+        Acknowledgement(1, 8, "Meier", "seen"),
+    )
+    recorder.close()
 
 
 def test_tables_of_a_newer_program_are_refused(where: str) -> None:

@@ -69,7 +69,7 @@ async function load(): Promise<void> {
   verdicts.value = new Map([...oldestFirst, ...verdicts.peek()]);
 }
 
-const isFalse = ({ track }: Alert): boolean => !["drone", "unclear", undefined].includes(verdicts.value.get(track));
+const isFalse = ({ track }: Alert): boolean => !["drone", "unclear", undefined].includes(verdicts.value.get(track ?? ""));
 
 const passes: Readonly<Record<Which, (alert: Alert) => boolean>> = {
   all: () => true,
@@ -102,7 +102,7 @@ function Row({ alert }: { alert: Alert }) {
         {alert.acknowledged_by} {alert.note && <small>{alert.note}</small>}
       </td>
       <td>
-        <Verdicts track={alert.track} />
+        {alert.track !== null && <Verdicts track={alert.track} />}
       </td>
       <td>
         {unrecorded.value.has(alert.id) ? (

@@ -11,12 +11,16 @@ const text = phrases(
     entered: (zone: string) => `was in ${zone}`,
     approach: (zone: string, seconds: string) => `towards ${zone}${seconds && `, ${seconds} s away`}`,
     approached: (zone: string) => `flew towards ${zone}`,
+    unrecorded: "Nothing is recorded",
+    wasUnrecorded: "Nothing was recorded",
   },
   {
     enter: (zone) => `dans ${zone}`,
     entered: (zone) => `était dans ${zone}`,
     approach: (zone, seconds) => `vers ${zone}${seconds && `, à ${seconds} s`}`,
     approached: (zone) => `volait vers ${zone}`,
+    unrecorded: "Rien n’est enregistré",
+    wasUnrecorded: "Rien n’a été enregistré",
   },
 );
 
@@ -33,5 +37,7 @@ export function alertText(alert: Alert): string {
     }
     case "claim_conflict":
       return evidenceText(alert.text.replace(`${alert.track}: `, ""));
+    case "recording":
+      return `${alert.active ? t.unrecorded : t.wasUnrecorded}: ${alert.text}`;
   }
 }

@@ -50,7 +50,7 @@ const text = phrases(
   },
 );
 
-/** All open alerts of one track, the most urgent first. */
+/** All open alerts of one track, the most urgent first; with an empty `track` those of the service itself. */
 interface Group {
   readonly track: string;
   readonly alerts: readonly Alert[];
@@ -64,7 +64,7 @@ const first = ({ alerts: [alert] }: Group): Alert => alert as Alert; // a group 
 
 const groups = computed<readonly Group[]>(() => {
   const byTrack = new Map<string, Alert[]>();
-  for (const alert of alerts.value) byTrack.set(alert.track, [...(byTrack.get(alert.track) ?? []), alert]);
+  for (const alert of alerts.value) byTrack.set(alert.track ?? "", [...(byTrack.get(alert.track ?? "") ?? []), alert]);
   return [...byTrack]
     .map(([track, found]) => ({ track, alerts: found.sort((a, b) => urgency(b) - urgency(a)) }))
     .sort((a, b) => urgency(first(b)) - urgency(first(a)) || byText(b.track, a.track));
@@ -117,7 +117,7 @@ function Details({ group }: { group: Group }) {
         value={note.value}
         onInput={(event) => (note.value = event.currentTarget.value)}
       />
-      <Verdicts track={group.track} />
+      {group.track && <Verdicts track={group.track} />}
     </form>
   );
 }
@@ -131,7 +131,7 @@ function GroupRow({ group }: { group: Group }) {
       class={`alert ${alert.severity} ${isOpen(group) ? "" : "is-known"} ${selected.value === group.track ? "is-chosen" : ""}`}
       data-alert={alert.id}
     >
-      <button type="button" class="alert-text" onClick={() => select(group.track)}>
+      <button type="button" class="alert-text" onClick={() => group.track && select(group.track)}>
         <AlertMark alert={alert} />
         <span>
           <strong>{group.track}</strong> {sentenceOf(group)}

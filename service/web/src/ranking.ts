@@ -14,7 +14,7 @@ export interface Ranked {
 const activeByTrack = computed<ReadonlyMap<string, readonly Alert[]>>(() => {
   const found = new Map<string, Alert[]>();
   for (const alert of alerts.value) {
-    if (alert.active) found.set(alert.track, [...(found.get(alert.track) ?? []), alert]);
+    if (alert.active && alert.track !== null) found.set(alert.track, [...(found.get(alert.track) ?? []), alert]);
   }
   return found;
 });

@@ -2,9 +2,9 @@
 
 export interface Alert {
   readonly id: string;
-  readonly kind: "enter" | "approach" | "claim_conflict";
+  readonly kind: "enter" | "approach" | "claim_conflict" | "recording";
   readonly severity: "warning" | "critical";
-  readonly track: string;
+  readonly track: string | null;
   readonly zone: string | null;
   readonly started: string;
   readonly time: string;

@@ -120,7 +120,7 @@ async function load(): Promise<void> {
       askAll<Alert>(`/api/v1/alerts?limit=500${since()}`, "alerts", 20),
     ]);
     const newest = new Map([...marks].reverse().map(({ track, verdict }) => [track, verdict]));
-    falseAlarms.value = alerts.filter(({ track }) => !["drone", "unclear", undefined].includes(newest.get(track))).length;
+    falseAlarms.value = alerts.filter(({ track }) => !["drone", "unclear", undefined].includes(newest.get(track ?? ""))).length;
   } catch (error) {
     if (error instanceof Refusal) trouble.value = error.message;
   }

@@ -230,7 +230,7 @@ function alertAt(event: MouseEvent): Alert | undefined {
 
 function pick(event: PointerEvent): void {
   const alert = alertAt(event);
-  if (alert) select(alert.track);
+  if (alert?.track) select(alert.track);
   const at = alert ? Date.parse(alert.started) - leadMs : timeAt(event);
   if (isReplay) void seek(at);
   else [picked.value, trouble.value] = [at, ""];
