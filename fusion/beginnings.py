@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from fusion import association, initiation, life, linear, observation, rows, spaces
 from fusion.geometry import FloatArray, angles_to_direction, matrix_from_quaternion, rotate
 from fusion.life import Ray, Target
-from fusion.observation import Look
+from fusion.observation import DIRECTIONS, Look
 from fusion.population import MODES, Piece, Population
 from fusion.types import NS, Measurement, Scan, Space
 from tracking.types import Status
 
-START_LOG_ODDS = -2.2  # existence 0.1
-DIRECTIONS = (Space.PIXEL, Space.BEARING)
+START_EXISTENCE = 0.1
 _LONE_NS = NS  # an ordinary target seen by one camera alone for this long may be crossed again
 _LONE_SIGMA_RAD = 0.003
 _LOST_COSINE = math.cos(0.5)
@@ -34,12 +33,18 @@ _SHADOWED = 2
 
 
 class _Crossing(NamedTuple):
-    """Two targets whose rays cross, and where: ENU position [3] and covariance [3, 3]."""
+    """Two targets whose rays cross.
+
+    Attributes:
+        place, covariance: where, ENU [3] and [3, 3].
+        log_ratio: nats for that being no chance.
+    """
 
     first: int
     second: int
     place: FloatArray
     covariance: FloatArray
+    log_ratio: float
 
 
 # --- starting --------------------------------------------------------------------------------------------------------
@@ -141,7 +146,7 @@ def _first_rows(
 
 
 def _new_target(population: Population, scan: Scan, report: Measurement, number: int) -> Target:
-    target = Target(number, scan.time_ns, scan.time_ns, START_LOG_ODDS)
+    target = Target(number, scan.time_ns, scan.time_ns, math.log(START_EXISTENCE / (1.0 - START_EXISTENCE)))
     target.awaits_s = population.awaits_s(scan.sensor_id)
     target.slots = [None] * population.settings.slots
     target.seen[scan.sensor_id] = target.looked[scan.sensor_id] = scan.time_ns
@@ -249,7 +254,8 @@ def _crossings(population: Population, scan: Scan, fresh: list[int], others: dic
     for i, j in association.assign(1e3 - np.minimum(costs, 1e3)):
         waited_ns, k = scan.time_ns - population.targets[fresh[i]].born_ns, where[i, j]
         if waited_ns > life.PATIENCE_NS or initiation.unambiguous(supported, pairs, k, place, cov):
-            chosen.append(_Crossing(fresh[i], names[j], place[k], cov[k]))
+            log_ratio = initiation.crossing_log_ratio(rays[i], crossed[j], supported[k], observation.field_sr(scan))
+            chosen.append(_Crossing(fresh[i], names[j], place[k], cov[k], log_ratio))
     return chosen
 
 
@@ -284,13 +290,14 @@ def _testimonies(
 def _join(population: Population, chosen: list[_Crossing]) -> set[int]:
     """Replace each pair of ray targets by one at their crossing, under the older number."""
     pieces, gone, made = population.pieces(), set[int](), set[int]()
-    for a, b, place, spread in chosen:
+    for a, b, place, spread, log_ratio in chosen:
         keep, drop = (a, b) if population.targets[a].number < population.targets[b].number else (b, a)
         mean, cov = np.zeros(6), np.zeros((6, 6))
         mean[:3], cov[:3, :3] = place, spread
         cov[3:, 3:] = initiation.START_SPEED_MPS**2 * np.eye(3)
         target = population.targets[keep]
         life.absorb(target, population.targets[drop])
+        target.log_odds += log_ratio
         target.ray, target.slots = None, [None] * population.settings.slots
         pieces[keep] = (target, *population.whole_rows(mean, cov))
         gone.add(drop)

@@ -8,6 +8,7 @@ draws no random number; the same scans give the same bits.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -139,7 +140,14 @@ class FusionEngine:
         born = beginnings.start(self.population, scan, left, self.next_number, self.counts)
         self.next_number += len(born)
         self.population.add(born)
+        self.population.learn_clutter(scan, self._false(owners, len(born)))
         return touched | {piece[0].number for piece in born}, owners
+
+    def _false(self, owners: dict[int, int], born: int) -> float:
+        """How many reports of a look are probably of nothing."""
+        mine = frozenset(owners.values())
+        doubts = [1.0 - target.existence for target in self.population.targets if target.number in mine]
+        return math.fsum(doubts) + born * (1.0 - beginnings.START_EXISTENCE)
 
     def _credit(self, look: observation.Look, t: int, m: int) -> None:
         observation.credit(self.population, look, t, m)
@@ -147,7 +155,7 @@ class FusionEngine:
         source_track = look.scan.measurements[m].source_track
         if source_track is not None:
             target.source_tracks[look.scan.sensor_id] = source_track
-        if look.scan.space in beginnings.DIRECTIONS:
+        if look.scan.space in observation.DIRECTIONS:
             target.eye = (look.scan.sensor_id, look.scan.pose.position_m)
         if target.ray is not None and target.ray.sensor_id == look.scan.sensor_id:
             target.ray = beginnings.ray_of(self.population, look.scan, look.scan.measurements[m]) or target.ray

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fusion import linear
 from fusion.geometry import FloatArray
-from fusion.life import Ray
+from fusion.life import MOST_LOG_RATIO, Ray
 
 #: Median size, m, and σ of its logarithm, of what each label names.
 SIZES = {"drone": (0.45, 0.6), "bird": (0.5, 0.7), "airplane": (25.0, 0.7), "helicopter": (13.0, 0.4)}
@@ -96,6 +96,16 @@ def crossing_costs(first: list[Ray], second: list[Ray]) -> FloatArray:
         gap = _points(first, r1, axis=0) - _points(second, r2, axis=1)
         cost = linear.total(gap * gap) / (v1 + v2) + _size_cost(first, r1, second, r2)
     return np.where((sin2 >= _LEAST_ANGLE_SIN**2) & ahead & (cost <= CROSSING_GATE), cost, np.inf)
+
+
+def crossing_log_ratio(first: Ray, second: Ray, cost: float, field_sr: float) -> float:
+    """Nats for two rays being of one body, of a crossing that costs so much: against one that comes there by chance.
+
+    By chance a ray of a sensor that looks at `field_sr` steradians passes the other at any angle in its field alike.
+    """
+    sigma = math.hypot(first.sigma_rad, second.sigma_rad)
+    ratio = 0.5 * math.log(field_sr / (2.0 * math.pi)) - math.log(sigma) - 0.5 * cost
+    return max(0.0, min(ratio, MOST_LOG_RATIO))
 
 
 def _ranges(first: list[Ray], second: list[Ray]) -> tuple[FloatArray, FloatArray, FloatArray]:

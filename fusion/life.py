@@ -12,6 +12,7 @@ from tracking.types import Status
 
 _MOST_LOG_ODDS = 14.0
 _LEAST_LOG_CLASS = -12.0
+MOST_LOG_RATIO = 6.0  # of one report
 _LATE_NS = 1_000_000_000
 #: An ambiguous crossing of rays waits this long, and so does a ray that may cross another before it counts as a track.
 PATIENCE_NS = 1_000_000_000
@@ -128,9 +129,19 @@ def hear_label(target: Target, sensor_id: str, label: str | None, score: float, 
     target.log_class = [max(v - top, _LEAST_LOG_CLASS) for v in target.log_class]
 
 
-def hit(target: Target, sensor_id: str, time_ns: int, log_ratio: float) -> None:
-    """A report was used: existence by its likelihood ratio against clutter."""
-    target.log_odds = min(target.log_odds + min(log_ratio, 6.0), _MOST_LOG_ODDS)
+def hit(target: Target, sensor_id: str, time_ns: int, log_ratio: float, look_s: float, vetted: bool) -> None:
+    """A report was used: existence by its likelihood ratio against clutter.
+
+    What is false lasts too (the edge of a cloud, an echo): it may be what this sensor took for the target before, and
+    then one more report of it says nothing. After `look_s` that has become improbable.
+
+    Args:
+        vetted: what lasts has been looked into already, by the sensor's own tracker.
+    """
+    last_ns = target.seen.get(sensor_id)
+    lasts = 0.0 if last_ns is None or vetted else math.exp(-max(time_ns - last_ns, 0) * 1e-9 / look_s)
+    by_chance = lasts + (1.0 - lasts) * math.exp(-min(log_ratio, MOST_LOG_RATIO))
+    target.log_odds = min(target.log_odds - math.log(by_chance), _MOST_LOG_ODDS)
     target.updated_ns, target.seen[sensor_id], target.looked[sensor_id] = time_ns, time_ns, time_ns
     target.hits += 1
     target.misses = 0

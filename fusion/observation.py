@@ -13,10 +13,11 @@ from fusion.association import Pairs
 from fusion.geometry import FloatArray
 from fusion.life import Slot, Target
 from fusion.population import Population
-from fusion.types import Scan, Space
+from fusion.types import Measurement, Scan, Space
 from tracking.types import Status
 
 _PLACES = (Space.POSITION, Space.POSITION_VELOCITY)
+DIRECTIONS = (Space.PIXEL, Space.BEARING)
 _BEARINGS = (Space.PIXEL, Space.BEARING, Space.AZIMUTH)
 _RECENT_NS = 500_000_000
 _ITERATIONS = 3
@@ -167,16 +168,16 @@ def associate(population: Population, look: Look) -> list[tuple[int, int]]:
     """The best one-to-one assignment of (target, report)."""
     coverage = look.scan.coverage
     detection = coverage.detection_probability if coverage else 0.9
-    ratio = look.log_likelihood + math.log(detection / (1.0 - detection)) - log_clutter(look.scan)
+    ratio = look.log_likelihood + math.log(detection / (1.0 - detection)) - log_clutter(population, look.scan)
     ratio = ratio + np.array([min(t.log_odds, 0.0) for t in population.targets])[:, None]
     # A report inside the gate of a target is better explained by it than by nothing.
     gain = np.where(look.distance2 <= population.settings.gate, np.maximum(ratio, 1e-3), -np.inf)
     return association.assign(gain)
 
 
-def log_clutter(scan: Scan) -> float:
+def log_clutter(population: Population, scan: Scan) -> float:
     """Log density of false reports over the space of the scan."""
-    expected = scan.coverage.clutter if scan.coverage else 0.1
+    expected = population.expected_clutter(scan)
     if scan.camera is not None:
         return math.log(expected / (scan.camera.width * scan.camera.height))
     extent = {
@@ -193,9 +194,15 @@ def credit(population: Population, look: Look, t: int, m: int) -> None:
     """Target `t` got report `m`: existence and class."""
     scan, target, report = look.scan, population.targets[t], look.scan.measurements[m]
     target.awaits_s = population.awaits_s(scan.sensor_id)
-    life.hit(target, scan.sensor_id, scan.time_ns, float(look.log_likelihood[t, m]) - log_clutter(scan))
     look_s = population.settings.look_s
+    ratio = float(look.log_likelihood[t, m]) - log_clutter(population, scan)
+    life.hit(target, scan.sensor_id, scan.time_ns, ratio, look_s, is_vetted(scan, report))
     life.hear_label(target, scan.sensor_id, report.label, report.score, scan.time_ns, look_s)
+
+
+def is_vetted(scan: Scan, report: Measurement) -> bool:
+    """Whether a tracker stands behind it: an image track, or what tells the places of what it reports, as radars do."""
+    return report.source_track is not None or scan.space not in DIRECTIONS
 
 
 def blame(population: Population, look: Look, taken: set[int]) -> None:

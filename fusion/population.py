@@ -15,6 +15,7 @@ from fusion.refinement import Refinement
 from fusion.settings import FusionSettings
 from fusion.types import Scan
 
+_CLUTTER, _LEAST_CLUTTER = 0.1, 0.003  # false reports in a look: where nothing is stated, and at the least
 _PERIODS = 5.0  # over so many of them a sensor's period is held
 #: Motion modes of an ordinary target: quiet and agile.
 MODES = 2
@@ -34,6 +35,7 @@ class Population:
         refinements: what has been learned of how each camera stands, by id.
         eyes, periods_s: the last look of each sensor, by id (where it stands, what it covers), and how long after the
             one before it came.
+        clutter: how many false reports each sensor's looks bring, as far as they have shown.
     """
 
     def __init__(self, settings: FusionSettings) -> None:
@@ -41,6 +43,7 @@ class Population:
         self.noises: dict[str, SensorNoise] = {}
         self.eyes: dict[str, Scan] = {}
         self.periods_s: dict[str, float] = {}
+        self.clutter: dict[str, float] = {}
         self.merged_ns = 0
         self.refinements: dict[str, Refinement] = {}
         self.targets: list[Target] = []
@@ -161,6 +164,17 @@ class Population:
     def awaits_s(self, sensor_id: str) -> float:
         """How long a sensor's next report may take before its silence says something; 0 where that is not known."""
         return self.settings.tentative_looks * self.periods_s.get(sensor_id, 0.0)
+
+    def expected_clutter(self, scan: Scan) -> float:
+        """False reports in one look of the scan's sensor: what it states, until its looks have shown."""
+        stated = scan.coverage.clutter if scan.coverage else _CLUTTER
+        return max(self.clutter.get(scan.sensor_id, stated), _LEAST_CLUTTER)
+
+    def learn_clutter(self, scan: Scan, false: float) -> None:
+        """Follow how many reports of a look are false; `false`: how many of this one's, as it seems now."""
+        rate = -math.expm1(-self.periods_s.get(scan.sensor_id, 0.0) / self.settings.clutter_memory_s)
+        before = self.expected_clutter(scan)
+        self.clutter[scan.sensor_id] = before + rate * (false - before)
 
     def refinement(self, sensor_id: str) -> Refinement:
         """What is known of how a camera stands."""

@@ -72,6 +72,7 @@ class FusionSettings:
         disown: up to this distance a report near a target starts no other one.
         robust: beyond this squared distance a report counts with a larger variance (Huber).
         look_s: looks of one sensor closer together than this are one piece of evidence about existence.
+        clutter_memory_s: over which the number of false reports in a sensor's looks is averaged.
         coast_s: without a report a track is shown as coasting after this.
         lost_s: and ends after this; a track never confirmed after `tentative_s`, or after `tentative_looks` of the
             sensor that saw it where that is longer, at most `most_tentative_s`: a radar turns once in some seconds.
@@ -88,6 +89,7 @@ class FusionSettings:
     disown: float = 150.0
     robust: float = 9.0
     look_s: float = 0.5
+    clutter_memory_s: float = 20.0
     coast_s: float = 0.5
     lost_s: float = 12.0
     tentative_s: float = 1.0

@@ -49,6 +49,7 @@ def write(engine: State) -> bytes:
         "counts": dict(engine.counts),
         "merged_ns": engine.population.merged_ns,
         "periods_s": engine.population.periods_s,
+        "clutter": engine.population.clutter,
         "noises": {name: asdict(noise) for name, noise in engine.population.noises.items()},
         "refinements": {name: _refinement(known) for name, known in engine.population.refinements.items()},
         "eyes": [_eye(scan) for scan in engine.population.eyes.values()],
@@ -82,6 +83,7 @@ def read(engine: State, data: bytes) -> None:
     engine.population.noises, engine.population.refinements = noises, refinements
     engine.population.eyes = {scan.sensor_id: scan for scan in eyes}
     engine.population.merged_ns, engine.population.periods_s = state["merged_ns"], state["periods_s"]
+    engine.population.clutter = state["clutter"]
     engine.population.lay(pieces)
 
 

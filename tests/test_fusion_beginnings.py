@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.fusion_scenes import START_S, ring, watch
 from benchmarks.fusion_speed import places
 from fusion.engine import FusionEngine
-from fusion.geometry import FloatArray
-from fusion.types import NS, Scan
+from fusion.geometry import FloatArray, direction_to_angles
+from fusion.types import NS, Measurement, Scan, SensorPose, Space
 from tracking.types import Status
 
 
@@ -37,11 +40,58 @@ def test_twenty_drones_begin_as_twenty_tracks_and_none_beside(cameras: int, seed
             assert (away.min(axis=0) < 5.0).sum() >= 19, f"after {t:.2f} s"
 
 
-def test_one_camera_alone_is_not_made_to_wait() -> None:
-    engine = FusionEngine()
+def test_what_one_camera_follows_is_not_made_to_wait() -> None:
+    """Its own tracker has looked into what is false; reports that nobody vetted have to last."""
+    engine, bare = FusionEngine(), FusionEngine()
     for scan in scene(1, 3, 0.5, seed=2):
-        engine.step(scan)
+        followed = tuple(replace(m, source_track=f"t{round(m.z[0] / 100.0)}") for m in scan.measurements)
+        engine.step(replace(scan, measurements=followed))
+        bare.step(scan)
     assert len(confirmed(engine)) == 3
+    assert len(confirmed(bare)) == 0
+    for scan in scene(1, 3, 4.0, seed=2):
+        if scan.time_ns > (bare.time_ns or 0):
+            bare.step(scan)
+    assert len(confirmed(bare)) == 3
+
+
+def echoes(sensors: int, seconds: float, lasting_s: float, places_m: FloatArray | None = None) -> list[Scan]:
+    """Ten times a second, directions of the arrays: a false one that lasts so long, then another, and a drone's."""
+    rng, scans = np.random.default_rng(3), []
+    false = rng.uniform([0.0, 0.1], [2.0 * math.pi, 1.2], (sensors, int(seconds / lasting_s) + 1, 2))
+    for k in range(int(10 * seconds)):
+        for n in range(sensors):
+            position = (200.0 * n, 0.0, 1.0)
+            heard = [false[n, int(k / 10 / lasting_s)]]
+            if places_m is not None:
+                heard.append(np.array(direction_to_angles(places_m - np.array(position))))
+            spread = (0.02**2, 0.0, 0.0, 0.02**2)
+            reports = tuple(
+                Measurement(Space.BEARING, tuple((each + 0.01 * rng.normal(size=2)).tolist()), spread, "drone", 0.9)
+                for each in heard
+            )
+            pose = SensorPose(f"mic{n}", 0, position)
+            scans.append(Scan(f"mic{n}", k * NS // 10 + n, k, Space.BEARING, pose, reports))
+    return scans
+
+
+def test_echoes_of_one_array_are_no_tracks() -> None:
+    engine, shown = FusionEngine(), set[str]()
+    for scan in echoes(1, 60.0, lasting_s=1.0):
+        shown |= {t.track_id for t in engine.step(scan).tracks if t.status is not Status.TENTATIVE}
+    assert len(shown) == 0
+
+
+@pytest.mark.parametrize(("sensors", "heard_by_s"), [(1, 3.5), (2, 1.5)])
+def test_a_drone_among_echoes_is_heard(sensors: int, heard_by_s: float) -> None:
+    """By one array when it has outlasted what is false, by two at once."""
+    engine, place = FusionEngine(), np.array([90.0, 80.0, 30.0])
+    for scan in echoes(sensors, heard_by_s, 1.0, place):
+        engine.step(scan)
+    towards = confirmed(engine) - (0.0, 0.0, 1.0)
+    truth = place - (0.0, 0.0, 1.0)
+    cosine = (towards * truth).sum(axis=1) / np.sqrt(np.square(towards).sum(axis=1) * np.square(truth).sum())
+    assert cosine.max(initial=-1.0) > 0.99
 
 
 def test_a_ray_on_a_known_target_joins_it_and_a_ray_beside_it_does_not() -> None:
