@@ -291,7 +291,7 @@ def _entry(zone: ZoneArea, track: Track, inside: float, settings: AlertSettings)
 def _approach(zone: ZoneArea, seen: Sighted, inside: float, settings: AlertSettings) -> _Finding:
     """Outside, and inside before long if it flies on as it does."""
     track = seen.track
-    entry_s = math.inf if inside >= settings.begin else _time_to_entry(zone, seen, settings)
+    entry_s = math.inf if inside >= settings.begin else time_to_entry(zone, seen, settings)
     text = f"{track.track_id} flies towards {zone.name}" + (f", {entry_s:.0f} s away" if entry_s < math.inf else "")
     return _Finding(
         entry_s <= settings.ahead_s,
@@ -322,7 +322,7 @@ def _normal(distance: float, variance: float) -> float:
     return 0.5 * math.erfc(-distance / math.sqrt(2.0 * max(variance, _SURE)))
 
 
-def _time_to_entry(zone: ZoneArea, seen: Sighted, settings: AlertSettings) -> float:
+def time_to_entry(zone: ZoneArea, seen: Sighted, settings: AlertSettings) -> float:
     """Seconds until it crosses the border within the zone's heights; infinite if it does not, or nobody can know."""
     mean, cov = seen.track.mean, seen.track.covariance
     speed2 = mean[3] ** 2 + mean[4] ** 2 + mean[5] ** 2

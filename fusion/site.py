@@ -201,6 +201,45 @@ class Recording(_Strict):
     part_minutes: Positive | None = None
 
 
+class PlanImage(_Strict):
+    """A picture of the site seen from above; three of its corners as [latitude, longitude] place, turn and scale it."""
+
+    image: str
+    upper_left: tuple[Latitude, Longitude]
+    upper_right: tuple[Latitude, Longitude]
+    lower_left: tuple[Latitude, Longitude]
+
+    @model_validator(mode="after")
+    def _has_area(self) -> PlanImage:
+        (a, b), (c, d), (e, f) = self.upper_left, self.upper_right, self.lower_left
+        if abs((c - a) * (f - b) - (d - b) * (e - a)) < 1e-14:
+            raise ValueError("the three corners of a plan must not lie on one line")
+        return self
+
+
+class TilesConfig(_Strict):
+    """Raster tiles: `source` is a folder or an address with {z}, {x} and {y}, an .mbtiles or a .pmtiles file."""
+
+    source: str
+    attribution: Annotated[str, Field(max_length=200)] = ""
+    min_zoom: Annotated[int, Field(ge=0, le=22)] | None = None
+    max_zoom: Annotated[int, Field(ge=0, le=22)] | None = None
+
+    @model_validator(mode="after")
+    def _zooms_in_order(self) -> TilesConfig:
+        if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
+            raise ValueError("min_zoom must not be above max_zoom")
+        return self
+
+
+class MapConfig(_Strict):
+    """What the console draws below its map; names of files are as seen from the site file."""
+
+    plan: PlanImage | None = None
+    geojson: tuple[str, ...] = ()
+    tiles: TilesConfig | None = None
+
+
 class FusionConfig(_Strict):
     """How the sensors' reports become tracks.
 
@@ -219,6 +258,7 @@ class SiteFile(_Strict):
     zones: tuple[Zone, ...] = ()
     fusion: FusionConfig = FusionConfig()
     recording: Recording | None = None
+    map: MapConfig | None = None
     store: str | None = None
     bus: str = "local"
 

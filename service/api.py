@@ -32,7 +32,9 @@ from fusion.alerts import Alert
 from models.types import Band
 from service import (
     alerts,
+    base_map,
     flights,
+    forecast,
     intake,
     marks,
     plan,
@@ -176,9 +178,11 @@ def create_app(
     app.include_router(sounds.router())
     app.include_router(intake.router(_intake(site)))
     app.include_router(plan.router(site.settings.site_name, place))
+    app.include_router(base_map.router(site.settings.map))
     app.include_router(site_draft.router(site.settings.site_name, site.world.site if site.world else None))
     app.include_router(zones.router(site.zones))
     app.include_router(pointing.router(place, board))
+    app.include_router(forecast.router(place, board, lambda: site.zones.zones))
     app.include_router(score.router(keeper, world))
     app.include_router(alerts.router(alerts.AlertDesk(site.store, site.bus, site.clock)))
     app.include_router(marks.router(marks.MarkDesk(site.store, board, site.bus, site.clock)))

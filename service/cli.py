@@ -203,11 +203,13 @@ def serve(
         _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device))
         return
     site, cameras = _read_site(config)
+    from service.base_map import map_of
     from service.site import recording_of
 
     recording = recording_of(site, config.parent)
     of_site = {"cameras": cameras, "site_name": site.file.site.name, "store": site.file.store, "recording": recording}
-    _serve(_settings(options | of_site | {"arrays": _arrays(site, config)}, device), site)
+    more = {"arrays": _arrays(site, config), "map": map_of(site, config)}
+    _serve(_settings(options | of_site | more, device), site)
 
 
 def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = None) -> None:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fusion.sensors.camera.config import CameraConfig
 from fusion.sensors.microphone_array.config import ArrayConfig
+from fusion.site import MapConfig
 from models.types import CLASSES, Band
 from service.recording import RecordingSettings
 
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
         cameras: the sources, one each.
         arrays: of microphones, each with its source.
         recording: where flights are recorded, and how much of them is kept; None: not at all.
+        map: what lies below the console's map, names of files absolute; None: nothing.
         site_name: shown by the console.
         log_format: `auto` is console on a terminal and JSON elsewhere.
     """
@@ -90,6 +92,7 @@ class Settings(BaseSettings):
     cameras: tuple[CameraConfig, ...] = ()
     arrays: tuple[ArrayConfig, ...] = ()
     recording: RecordingSettings | None = None
+    map: MapConfig | None = None
     site_name: str = "Deeplomatics"
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

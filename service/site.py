@@ -13,6 +13,7 @@ from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
 from fusion.sensors.microphone_array.config import ArrayConfig, SoundAddress
 from fusion.site import Fault, SensorConfig, Site, SiteError, parse_site
+from service.base_map import map_of
 from service.recording import RecordingSettings
 
 
@@ -56,7 +57,9 @@ def read_site(path: Path) -> tuple[Site, tuple[CameraConfig, ...]]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SiteError([Fault(1, "", "the file is not UTF-8 text; a site is written in YAML")]) from None
-    return checked_site(text, path.parent)
+    site, cameras = checked_site(text, path.parent)
+    map_of(site, path)  # its files are there
+    return site, cameras
 
 
 def checked_site(text: str, folder: Path) -> tuple[Site, tuple[CameraConfig, ...]]:

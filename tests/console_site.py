@@ -136,9 +136,9 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def posted_site(folder: Path, site: str = SITE) -> Iterator[str]:
+def posted_site(folder: Path, site: str = SITE, more: Reports = lambda now, age: iter(())) -> Iterator[str]:
     """A site that locates, at the address given. While it lasts, its sensors report a drone in the hangar zone, a liar,
-    and a helicopter that is only heard."""
+    a helicopter that is only heard, and what `more` says."""
     port = free_port()
     file, address = folder / "site.yaml", f"http://127.0.0.1:{port}"
     file.write_text(site, encoding="utf-8")
@@ -146,7 +146,7 @@ def posted_site(folder: Path, site: str = SITE) -> Iterator[str]:
     command = [sys.executable, "-c", main, "serve", "--config", str(file), "--port", str(port)]
     with started([*command, "--data", str(folder)]):
         stop = threading.Event()
-        reporter = threading.Thread(target=report, args=(address, stop))
+        reporter = threading.Thread(target=report, args=(address, stop, more))
         reporter.start()
         try:
             yield address
@@ -155,12 +155,16 @@ def posted_site(folder: Path, site: str = SITE) -> Iterator[str]:
             reporter.join()
 
 
-def report(address: str, stop: threading.Event) -> None:
+#: What sensors report at a time (seconds UTC), so many seconds after they began.
+Reports = Callable[[float, float], Iterator[dict[str, object]]]
+
+
+def report(address: str, stop: threading.Event, more: Reports) -> None:
     """Post what the sensors see, five times a second."""
     began = time.time()
     while not stop.wait(0.2):
         now = time.time()
-        body = json.dumps(list(reports(now, now - began))).encode()
+        body = json.dumps([*reports(now, now - began), *more(now, now - began)]).encode()
         headers = {"Content-Type": "application/json"}
         urlopen(Request(f"{address}/api/v1/measurements", body, headers), timeout=30.0).close()
 

@@ -17,6 +17,8 @@ MODELS = ("Track", "Detection", "Sensor", "Zone", "Alert")
 PLAN = ("Plan",)  # of service.plan
 DRAFT = ("DraftVerdict",)  # of service.site_draft
 SYSTEM = ("System",)  # of service.system
+BASE_MAP = ("BaseMap",)  # of service.base_map
+FORECAST = ("Forecast",)  # of service.forecast
 FLIGHTS = ("FlightModel", "ReplayModel")  # of service.flights
 HEADER = "// Written by generate_types.py from service/schemas.py. Do not edit.\n"
 
@@ -87,9 +89,17 @@ def generate() -> str:
     """The whole of schema.ts."""
     from pydantic.json_schema import models_json_schema
 
-    from service import flights, plan, schemas, site_draft, system
+    from service import base_map, flights, forecast, plan, schemas, site_draft, system
 
-    owners = ((schemas, MODELS), (plan, PLAN), (flights, FLIGHTS), (system, SYSTEM), (site_draft, DRAFT))
+    owners = (
+        (schemas, MODELS),
+        (plan, PLAN),
+        (flights, FLIGHTS),
+        (system, SYSTEM),
+        (site_draft, DRAFT),
+        (base_map, BASE_MAP),
+        (forecast, FORECAST),
+    )
     models = [getattr(owner, name) for owner, names in owners for name in names]
     _, definitions = models_json_schema([(model, "serialization") for model in models])
     found: Schema = definitions["$defs"]

@@ -1,9 +1,10 @@
 /** Alerts that run or that nobody has taken note of: what a person must not miss, above everything else. One row for all
- * that one track did, so that eight night hours are rows and not hundreds of them. */
+ * that one track did, and one for several tracks that did the same within a minute, so that eight night hours are rows
+ * and not hundreds of them. Nothing is hidden: such a row says how many, and opens. */
 
 import { computed, signal } from "@preact/signals";
 import { alertText } from "./alert_words";
-import { duration } from "./clock";
+import { duration, timeOfDay } from "./clock";
 import { acknowledge, nameOperator, operator, trouble } from "./operator";
 import { pageAddress } from "./pages";
 import { phrases } from "./phrases";
@@ -21,6 +22,8 @@ const text = phrases(
     over: "over",
     since: (age: string) => `for ${age}`,
     count: (count: number) => `${count} alerts`,
+    tracks: (count: number) => `${count} tracks`,
+    each: (count: number) => `Show the ${count} tracks`,
     known: (who: string) => `acknowledged by ${who}`,
     acknowledge: "Acknowledge",
     overToo: (count: number) => `Acknowledge ${count} that are over`,
@@ -37,6 +40,8 @@ const text = phrases(
     over: "terminée",
     since: (age) => `depuis ${age}`,
     count: (count) => `${count} alertes`,
+    tracks: (count) => `${count} pistes`,
+    each: (count) => `Montrer les ${count} pistes`,
     known: (who) => `acquittée par ${who}`,
     acknowledge: "Acquitter",
     overToo: (count) => `Acquitter ${count} terminées`,
@@ -72,10 +77,45 @@ const groups = computed<readonly Group[]>(() => {
 
 const isOpen = (group: Group): boolean => group.alerts.some(({ acknowledged }) => !acknowledged);
 
-/** The first that nobody has acknowledged; nothing when there is none. */
+/** Tracks of which the same is to be said, about the same time; mostly one. */
+type Row = readonly Group[];
+
+const togetherMs = 60_000;
+const leastTogether = 3;
+
+const startOf = (group: Group): number => Date.parse(first(group).started);
+
+/** What two groups share that are told together. */
+const likeness = (group: Group): string => {
+  const { kind, zone, severity, active, acknowledged } = first(group);
+  return `${kind} ${zone} ${severity} ${active} ${acknowledged}`;
+};
+
+/** Of groups that are alike: those that follow each other within a minute go together, if they are many. */
+function* together(alike: readonly Group[]): Generator<Row> {
+  const byStart = [...alike].sort((a, b) => startOf(b) - startOf(a));
+  for (let from = 0, to = 1; from < byStart.length; from = to++) {
+    while (to < byStart.length && startOf(byStart[to - 1] as Group) - startOf(byStart[to] as Group) <= togetherMs) to++;
+    const run = byStart.slice(from, to);
+    if (run.length >= leastTogether) yield run;
+    else yield* run.map((group) => [group]);
+  }
+}
+
+const rows = computed<readonly Row[]>(() => {
+  const alike = new Map<string, Group[]>();
+  for (const group of groups.value) alike.set(likeness(group), [...(alike.get(likeness(group)) ?? []), group]);
+  const place = new Map(groups.value.map((group, index) => [group, index]));
+  const rank = (row: Row): number => Math.min(...row.map((group) => place.get(group) ?? 0));
+  return [...alike.values()].flatMap((each) => [...together(each)]).sort((a, b) => rank(a) - rank(b));
+});
+
+const alertsOf = (row: Row): readonly Alert[] => row.flatMap((group) => group.alerts);
+
+/** The first row that nobody has acknowledged; nothing when there is none. */
 export function acknowledgeFirst(): void {
-  const group = groups.value.find(isOpen);
-  if (group && !isReplay) void acknowledge(group.alerts);
+  const row = rows.value.find((each) => each.some(isOpen));
+  if (row && !isReplay) void acknowledge(alertsOf(row));
 }
 
 /** The row whose note is being written. */
@@ -167,6 +207,53 @@ function GroupRow({ group }: { group: Group }) {
   );
 }
 
+/** Rows of several tracks that stand open, by their oldest track, which stays while others join. */
+const spread = signal<ReadonlySet<string>>(new Set());
+const keyOf = (row: Row): string => row.at(-1)?.track ?? "";
+
+function BundleRow({ row }: { row: Row }) {
+  const t = text.value;
+  const [key, alert, all] = [keyOf(row), first(row[0] as Group), alertsOf(row)];
+  const isSpread = spread.value.has(key);
+  const toggle = (): void => {
+    const next = new Set(spread.value);
+    if (!next.delete(key)) next.add(key);
+    spread.value = next;
+  };
+  return (
+    <li
+      class={`alert bundle ${alert.severity} ${row.some(isOpen) ? "" : "is-known"} ${row.some(({ track }) => track === selected.value) ? "is-chosen" : ""}`}
+      data-bundle={row.length}
+    >
+      <button type="button" class="alert-text" aria-expanded={isSpread} title={t.each(row.length)} onClick={toggle}>
+        <AlertMark alert={alert} />
+        <span>
+          <strong>{t.tracks(row.length)}</strong> {alertText({ ...alert, active: true, time_to_entry: null })}
+          <small>
+            {t.severities[alert.severity]} · {timeOfDay(startOf(row.at(-1) as Group))}–{timeOfDay(startOf(row[0] as Group))}
+            {alert.active ? "" : ` · ${t.over}`} · {t.count(all.length)}
+          </small>
+        </span>
+        <svg class={`arrow ${isSpread ? "up" : ""}`} viewBox="0 0 8 8" aria-hidden="true">
+          <path d="M1 2.5 4 6 7 2.5" />
+        </svg>
+      </button>
+      {row.some(isOpen) && !isReplay && (
+        <button type="button" class="acknowledge" onClick={() => void acknowledge(all)}>
+          {t.acknowledge}
+        </button>
+      )}
+      {isSpread && (
+        <ul>
+          {row.map((group) => (
+            <GroupRow key={group.track} group={group} />
+          ))}
+        </ul>
+      )}
+    </li>
+  );
+}
+
 /** Heard or not: the sign says it, a stroke through it says no. */
 function SoundButton() {
   const t = text.value;
@@ -211,9 +298,9 @@ export function AlertPanel() {
       {trouble.value && <p class="alert-trouble" role="alert">{trouble.value}</p>}
       {all.length > 0 && (
         <ul class="alert-rows" aria-live="polite" tabIndex={0} aria-label={words.value.alerts}>
-          {all.map((group) => (
-            <GroupRow key={group.track} group={group} />
-          ))}
+          {rows.value.map((row) =>
+            row.length > 1 ? <BundleRow key={`${keyOf(row)} ${likeness(row[0] as Group)}`} row={row} /> : <GroupRow key={row[0]?.track} group={row[0] as Group} />,
+          )}
         </ul>
       )}
       {over.length > 1 && !isReplay && (

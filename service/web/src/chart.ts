@@ -1,21 +1,27 @@
 /** Drawing the map: rings, zones, sensors, truth, tracks. Pure: all that is drawn comes in as arguments. North is up. */
 
-import { type Ellipse, type Place, type Wedge, ellipseOf, wedgeOf, within95 } from "./ground";
+import type { Base } from "./base_map";
+import { paintBase } from "./base_paint";
+import { type Ellipse, type Place, type Wedge, ellipseOf, ellipseOfPlace, wedgeOf, within95 } from "./ground";
 import type { Look } from "./paint";
 import { type Rectangle, freePlace, leader, overlaps } from "./places";
-import type { PlacedSensor } from "./schema";
+import type { PlacedSensor, TrackForecast } from "./schema";
 import { paintSign } from "./signs";
 import type { LocatedTrack, Truth, ZoneArea } from "./site";
 import type { Level } from "./threat";
+import { type ChartView, xOf, yOf } from "./view";
 
-/** What the canvas shows: the place in its middle, and canvas pixels per metre. */
-export interface ChartView {
-  readonly centre: Place;
-  readonly scale: number;
-  readonly width: number;
-  readonly height: number;
-  /** Canvas pixels per drawn pixel (`look.drawnPixel`). */
-  readonly dpr: number;
+/** A zone that a track flies into: what is to be said of it, and when. */
+export interface Entry {
+  readonly after: number;
+  readonly label: string;
+  readonly exclusion: boolean;
+}
+
+/** Where a track will be if it flies on as it does, and what lies on its way. */
+export interface Ahead {
+  readonly forecast: TrackForecast;
+  readonly entries: readonly Entry[];
 }
 
 export interface ChartTrack {
@@ -29,6 +35,9 @@ export interface ChartTrack {
 }
 
 export interface Chart {
+  /** What lies below, and a number that changes with what has come of it. */
+  readonly base: Base | undefined;
+  readonly arrived: number;
   readonly sensors: readonly PlacedSensor[];
   /** Ids of sensors that are not online: drawn as such. */
   readonly silent: ReadonlySet<string>;
@@ -36,9 +45,25 @@ export interface Chart {
   readonly truth: readonly Truth[];
   /** The most threatening first. */
   readonly tracks: readonly ChartTrack[];
+  /** By track. */
+  readonly ahead: ReadonlyMap<string, Ahead>;
   readonly selected: string | undefined;
   readonly camera: string | undefined;
 }
+
+/** A chart of nothing but the ground: begin with it and say what there is. */
+export const emptyChart: Chart = {
+  base: undefined,
+  arrived: 0,
+  sensors: [],
+  silent: new Set(),
+  zones: [],
+  truth: [],
+  tracks: [],
+  ahead: new Map(),
+  selected: undefined,
+  camera: undefined,
+};
 
 /** More tracks than these have short trails of one shade. */
 const crowdedAt = 60;
@@ -48,11 +73,6 @@ const signPx = 15;
 /** An ellipse with a half axis beyond this, and much longer than wide, is told as an area, never as a point. */
 const pointM = 60;
 const wedgeLeast = 0.006;
-
-export const xOf = (view: ChartView, east: number): number => view.width / 2 + (east - view.centre[0]) * view.scale;
-export const yOf = (view: ChartView, north: number): number => view.height / 2 - (north - view.centre[1]) * view.scale;
-export const eastOf = (view: ChartView, x: number): number => view.centre[0] + (x - view.width / 2) / view.scale;
-export const northOf = (view: ChartView, y: number): number => view.centre[1] - (y - view.height / 2) / view.scale;
 
 /** 1, 2 or 5 times a power of ten: the largest such below `value`. */
 export function roundBelow(value: number): number {
@@ -68,6 +88,7 @@ export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view
   context.globalAlpha = 1;
   context.fillStyle = look.chart.ground;
   context.fillRect(0, 0, view.width, view.height);
+  if (chart.base) paintBase(context, chart.base, chart.arrived, view, look);
   const taken: Rectangle[] = furniture(view);
   paintRings(context, view, look);
   for (const zone of chart.zones) paintZone(context, zone, view, look, taken);
@@ -77,9 +98,11 @@ export function paintChart(context: CanvasRenderingContext2D, chart: Chart, view
   const rising = [...chart.tracks].reverse().sort((a, b) => Number(isChosen(a, chart)) - Number(isChosen(b, chart)));
   for (const each of rising) paintArea(context, each, chart, view, look);
   for (const each of rising) paintTrail(context, each, chart, view, look);
+  for (const each of rising) paintAhead(context, each, chart, view, look);
   for (const each of rising) paintMark(context, each, chart, view, look);
   for (const each of rising) if (!areaOf(each.track, chart.sensors)) taken.push(markBox(each.track, view));
   for (const each of rising.reverse()) paintLabel(context, each, chart, view, look, taken);
+  for (const each of rising) paintEntries(context, each, chart, view, look, taken);
   const away = chart.tracks.find((each) => isChosen(each, chart));
   if (away) paintAway(context, away, view, look);
   paintScale(context, view, look);
@@ -352,6 +375,107 @@ function paintHeading(context: CanvasRenderingContext2D, each: ChartTrack, chart
   context.moveTo(xOf(view, enu[0]), yOf(view, enu[1]));
   context.lineTo(xOf(view, enu[0] + ve * headingS), yOf(view, enu[1] + vn * headingS));
   context.stroke();
+}
+
+/** Of a track that flies into no zone, so far ahead is shown; into one, until it is there. */
+const aheadS = 10;
+
+/** Places from now on, by seconds after the forecast: where it is, where it will be. */
+function pathOf({ track }: ChartTrack, { forecast, entries }: Ahead): readonly (readonly [number, Place])[] {
+  const passed = (Date.parse(track.time) - Date.parse(forecast.time)) / 1000;
+  const until = Math.max(entries[0]?.after ?? 0, aheadS);
+  const steps = forecast.steps.filter(({ after }, index, all) => after > passed && (all[index - 1]?.after ?? 0) < until);
+  return [[passed, [track.enu[0], track.enu[1]]], ...steps.map(({ after, enu }) => [after, [enu[0], enu[1]]] as const)];
+}
+
+const aheadOf = (each: ChartTrack, chart: Chart): Ahead | undefined => {
+  const ahead = chart.ahead.get(each.track.id);
+  const told = ahead && each.track.endedAt === undefined && (isChosen(each, chart) || ahead.entries.length > 0);
+  return told && !areaOf(each.track, chart.sensors) ? ahead : undefined;
+};
+
+/** Where it will be if it flies on as it does: a dotted line, and ellipses of 95 % that grow. */
+function paintAhead(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
+  const ahead = aheadOf(each, chart);
+  if (!ahead) return;
+  const path = pathOf(each, ahead);
+  const chosen = isChosen(each, chart);
+  context.strokeStyle = context.fillStyle = colourOf(each, chart, look);
+  context.lineWidth = view.dpr;
+  for (const { after, enu, covariance } of ahead.forecast.steps) {
+    if (!path.some(([time]) => time === after) || (!chosen && after !== path.at(-1)?.[0])) continue;
+    const ellipse = areaPath(ellipseOfPlace(covariance), [enu[0], enu[1]], view);
+    context.globalAlpha = 0.03;
+    context.fill(ellipse);
+    context.globalAlpha = 0.3;
+    context.stroke(ellipse);
+    if (!chosen) continue;
+    const top = yOf(view, enu[1]) - within95 * Math.sqrt(covariance[2]) * view.scale;
+    font(context, view, look, 10, 400);
+    context.textAlign = "center";
+    context.textBaseline = "bottom";
+    context.globalAlpha = 0.8;
+    context.fillText(`+${after} s`, xOf(view, enu[0]), top - 2 * view.dpr);
+  }
+  context.globalAlpha = 0.9;
+  context.lineWidth = (chosen ? 2 : 1.4) * view.dpr;
+  context.lineCap = "round";
+  context.setLineDash([0.1, 5 * view.dpr]);
+  context.beginPath();
+  for (const [, [east, north]] of path) context.lineTo(xOf(view, east), yOf(view, north));
+  context.stroke();
+  context.setLineDash([]);
+  context.lineCap = "butt";
+  context.globalAlpha = 1;
+}
+
+/** On its way, a bar where it comes into a zone, with the time until then. */
+function paintEntries(
+  context: CanvasRenderingContext2D,
+  each: ChartTrack,
+  chart: Chart,
+  view: ChartView,
+  look: Look,
+  taken: Rectangle[],
+): void {
+  const ahead = aheadOf(each, chart);
+  for (const entry of ahead?.entries ?? []) {
+    const at = ahead && placeAt([[0, [each.track.enu[0], each.track.enu[1]]], ...ahead.forecast.steps.map(({ after, enu }) => [after, [enu[0], enu[1]]] as const)], entry.after);
+    if (!at) continue;
+    const [x, y] = [xOf(view, at[0]), yOf(view, at[1])];
+    const colour = entry.exclusion ? look.chart.exclusion : look.chart.alert;
+    context.fillStyle = look.chart.ground;
+    context.strokeStyle = colour;
+    context.lineWidth = 2 * view.dpr;
+    context.beginPath();
+    context.arc(x, y, 4 * view.dpr, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
+    font(context, view, look, 11.5, 500);
+    const box = around(x, y, 10 * view.dpr);
+    const size = { width: context.measureText(entry.label).width + 8 * view.dpr, height: 18 * view.dpr };
+    const place = freePlace(box, size, view, 3 * view.dpr, taken);
+    if (!place) continue;
+    taken.push(place, box);
+    paintLeader(context, box, place, colour, view);
+    context.fillStyle = colour;
+    context.beginPath();
+    context.roundRect(place.x, place.y, place.width, place.height, 3 * view.dpr);
+    context.fill();
+    context.fillStyle = look.chart.ground;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(entry.label, place.x + 4 * view.dpr, place.y + place.height / 2 + 0.5 * view.dpr);
+  }
+}
+
+/** Between two points of a path; undefined beyond it. */
+function placeAt(path: readonly (readonly [number, Place])[], after: number): Place | undefined {
+  const next = path.findIndex(([time]) => time >= after);
+  const [from, to] = [path[Math.max(0, next - 1)], path[next]];
+  if (!from || !to) return undefined;
+  const share = to[0] > from[0] ? (after - from[0]) / (to[0] - from[0]) : 0;
+  return [from[1][0] + share * (to[1][0] - from[1][0]), from[1][1] + share * (to[1][1] - from[1][1])];
 }
 
 const signSize = (view: ChartView): number => signPx * view.dpr;

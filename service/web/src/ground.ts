@@ -32,8 +32,11 @@ const knownRange = 0.25;
 const entry = (covariance: readonly number[], row: number, column: number): number => covariance[row * 6 + column] ?? 0;
 
 /** Of the horizontal position in a 6×6 covariance of position and velocity. */
-export function ellipseOf(covariance: readonly number[]): Ellipse {
-  const [a, b, c] = [entry(covariance, 0, 0), entry(covariance, 0, 1), entry(covariance, 1, 1)];
+export const ellipseOf = (covariance: readonly number[]): Ellipse =>
+  ellipseOfPlace([entry(covariance, 0, 0), entry(covariance, 0, 1), entry(covariance, 1, 1)]);
+
+/** Of the covariances east-east, east-north and north-north, m². */
+export function ellipseOfPlace([a, b, c]: readonly [number, number, number]): Ellipse {
   const middle = (a + c) / 2;
   const reach = Math.hypot((a - c) / 2, b);
   return {

@@ -21,6 +21,7 @@ const rows: readonly (readonly [string, keyof Strings["keys"]])[] = [
   ["[ ]", "mapZoom"],
   ["m", "mapFit"],
   ["c", "mapCentre"],
+  ["g", "base"],
   ["x", "truth"],
   ["p Space", "pause"],
   ["← →", "seek"],

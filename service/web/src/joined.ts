@@ -4,7 +4,8 @@ import { feedOf } from "./feed";
 import { type Place, project } from "./ground";
 import type { PlacedSensor } from "./schema";
 import { type LocatedTrack, placed, worldTracks } from "./site";
-import type { Box, PictureHeader, PictureTrack } from "./wire";
+import { sensors } from "./state";
+import type { Band, Box, PictureHeader, PictureTrack } from "./wire";
 
 /** What a picture shows of the site's tracks. */
 export interface Joined {
@@ -86,10 +87,11 @@ function worth(id: string, sensor: string): number {
 /** A view is left for another only when that one is this much better, so that the picture does not flicker. */
 const stickiness = 1.4;
 
-/** The camera that shows a track best; `now` is the one that shows it so far. */
-export function bestCamera(id: string, now: string | undefined): string | undefined {
+/** The camera of a band that shows a track best; `now` is the one that shows it so far. */
+export function bestCamera(id: string, band: Band, now: string | undefined): string | undefined {
+  const bands = new Map(sensors.peek().map((sensor) => [sensor.id, sensor.spectrum]));
   const rated = [...placed.peek().values()]
-    .filter(({ lens }) => lens)
+    .filter(({ id: sensor, lens }) => lens && bands.get(sensor) === band)
     .map(({ id: sensor }) => ({ sensor, value: worth(id, sensor) * (sensor === now ? stickiness : 1) }))
     .filter(({ value }) => value > 0);
   return rated.sort((a, b) => b.value - a.value)[0]?.sensor;

@@ -1,5 +1,6 @@
 /** What each key does. A key typed into a field, or with a modifier, is not ours. */
 
+import { toggleBase } from "./base_map";
 import { toggleZone } from "./clock";
 import { acknowledgeFirst } from "./alerts";
 import { toggleSound } from "./sound";
@@ -56,6 +57,7 @@ const actions: Readonly<Record<string, () => void>> = {
   a: acknowledgeFirst,
   s: toggleSound,
   c: centreTarget,
+  g: toggleBase,
   m: fitMap,
   x: () => (showTruth.value = !showTruth.value),
   "]": () => zoomMap(1.5),

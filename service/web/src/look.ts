@@ -52,6 +52,9 @@ function read(): Look {
       alert: value("warn"),
       exclusion: value("alarm"),
       truth: value("map-truth"),
+      shape: value("map-shape"),
+      plan: value("map-plan"),
+      tint: value("map-tint"),
       chosen: value("bright"),
     },
   };

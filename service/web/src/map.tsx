@@ -2,7 +2,9 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { type Chart, type ChartView, areaOf, eastOf, northOf, paintChart, pickTrack } from "./chart";
+import { arrived, attribution, baseAt, hasBase, showBase, toggleBase } from "./base_map";
+import { type Ahead, type Chart, areaOf, paintChart, pickTrack } from "./chart";
+import { forecasts } from "./forecast";
 import type { Enu } from "./ground";
 import { drawnPixel, look } from "./look";
 import { type Ranked, rankedShown } from "./ranking";
@@ -11,12 +13,15 @@ import { duration } from "./clock";
 import { camera, select, selected, sensors } from "./state";
 import { type Strings, words } from "./strings";
 import { trailOf } from "./trails";
+import { type ChartView, eastOf, northOf } from "./view";
 
 /** Metres in the middle, and drawn pixels a metre; undefined: what fits the site. */
 const moved = signal<{ readonly east: number; readonly north: number; readonly scale: number } | undefined>(undefined);
 const [leastScale, mostScale] = [0.002, 60];
 /** Sensors, their fields and zones further out than this do not decide what is shown at first. */
 const fitFarthestM = 3000;
+/** Of a camera's range: what it sees at the end of it is seldom. */
+const fitReach = 0.7;
 const crowdedAt = 14;
 /** Kept free for the scale and the buttons, CSS pixels. */
 const footPx = 44;
@@ -34,11 +39,30 @@ const warningOf = ({ track }: Ranked, t: Strings): string => {
   return track.claim_only ? t.identity.claim : "";
 };
 
+/** What to say of each zone that lies ahead. */
+const aheads = computed<ReadonlyMap<string, Ahead>>(() => {
+  const t = words.value;
+  const zones = new Map(areas.value.map((zone) => [zone.id, zone]));
+  return new Map(
+    [...forecasts.value].map(([id, forecast]) => {
+      const entries = forecast.entries.map(({ zone, after, sigma }) => ({
+        after,
+        label: t.timeTo(zones.get(zone)?.name ?? zone, after, sigma),
+        exclusion: zones.get(zone)?.exclusion ?? false,
+      }));
+      return [id, { forecast, entries }];
+    }),
+  );
+});
+
 const chart = computed<Chart>(() => {
   const t = words.value;
   const online = new Map(sensors.value.map(({ id, state }) => [id, state === "online"]));
   const shown = rankedShown.value;
   return {
+    base: baseAt(plan.value?.origin),
+    arrived: arrived.value,
+    ahead: aheads.value,
     sensors: plan.value?.sensors ?? [],
     silent: new Set([...online].filter(([, isOnline]) => !isOnline).map(([id]) => id)),
     zones: areas.value,
@@ -61,7 +85,7 @@ function* cornersOf(): Generator<readonly [number, number]> {
     yield [enu[0], enu[1]];
     if (azimuth === null || range === null || range > fitFarthestM) continue;
     const ahead = (azimuth * Math.PI) / 180;
-    yield [enu[0] + range * Math.sin(ahead), enu[1] + range * Math.cos(ahead)];
+    yield [enu[0] + fitReach * range * Math.sin(ahead), enu[1] + fitReach * range * Math.cos(ahead)];
   }
   for (const { corners } of areas.peek()) yield* corners.filter(([e, n]) => Math.hypot(e, n) < fitFarthestM);
 }
@@ -255,10 +279,14 @@ export function SiteMap() {
           {t.tracksBehind(duration(behind.value))}
         </p>
       )}
+      {attribution() && showBase.value && <small class="map-credit">{attribution()}</small>}
       <div class="map-tools">
         <Button name={t.zoomIn} keys="]" path="M4 8H12M8 4V12" onClick={() => zoomMap(1.5)} />
         <Button name={t.zoomOut} keys="[" path="M4 8H12" onClick={() => zoomMap(1 / 1.5)} />
         <Button name={t.mapFit} keys="m" path="M2.5 6V2.5H6M10 2.5H13.5V6M13.5 10V13.5H10M6 13.5H2.5V10" onClick={fitMap} />
+        {hasBase() && (
+          <Button name={t.mapBase} keys="g" path="M2.5 4.5 6 3 10 4.5 13.5 3V11.5L10 13 6 11.5 2.5 13ZM6 3V11.5M10 4.5V13" pressed={showBase.value} onClick={toggleBase} />
+        )}
         {truth.value.length > 0 && (
           <Button
             name={t.mapTruth}

@@ -2,7 +2,7 @@
 
 import type { Shown } from "./feed";
 import type { Joined } from "./joined";
-import { type Rectangle, freePlace, leader } from "./places";
+import { type Rectangle, type Size, freePlace, leader } from "./places";
 import { paintSign } from "./signs";
 import type { Box, ClassName, PictureTrack } from "./wire";
 
@@ -26,7 +26,7 @@ export interface Look {
   readonly chart: ChartLook;
 }
 
-/** The map's own colours. */
+/** The map's own colours; of `plan` how much of pictures below it is seen, of `tint` what they are multiplied by. */
 export type ChartLook = { readonly classes: Readonly<Record<ClassName, string>> } & Readonly<
   Record<
     | "ground"
@@ -39,6 +39,9 @@ export type ChartLook = { readonly classes: Readonly<Record<ClassName, string>> 
     | "alert"
     | "exclusion"
     | "truth"
+    | "shape"
+    | "plan"
+    | "tint"
     | "chosen",
     string
   >
@@ -59,12 +62,14 @@ export function fit(canvas: HTMLCanvasElement, width: number, height: number, dp
   return { x: (canvas.width - width * scale) / 2, y: (canvas.height - height * scale) / 2, scale, dpr };
 }
 
-/** A part of the picture around a box, `zoom` times as near as fits it comfortably. */
-export function around(canvas: HTMLCanvasElement, box: Box, zoom: number, dpr: number): View {
-  const [x, y, width, height] = box;
-  const field = Math.max(width, height, 8) * 4;
+/** A part of the picture around a box, `zoom` times as near as fits it comfortably; never beyond the picture's edge. */
+export function around(canvas: HTMLCanvasElement, box: Box, { width, height }: Size, zoom: number, dpr: number): View {
+  const [x, y, wide, tall] = box;
+  const field = Math.max(wide, tall, 8) * 4;
   const scale = (Math.min(canvas.width, canvas.height * 1.4) / field) * zoom;
-  return { x: canvas.width / 2 - (x + width / 2) * scale, y: canvas.height / 2 - (y + height / 2) * scale, scale, dpr };
+  const offset = (room: number, middle: number, size: number): number =>
+    size * scale < room ? (room - size * scale) / 2 : Math.min(0, Math.max(room - size * scale, room / 2 - middle * scale));
+  return { x: offset(canvas.width, x + wide / 2, width), y: offset(canvas.height, y + tall / 2, height), scale, dpr };
 }
 
 /** Small targets get air around them, so that the frame never covers what it frames. */

@@ -18,6 +18,12 @@ export interface Alert {
   readonly note: string | null;
 }
 
+export interface BaseMap {
+  readonly plan: MapPlan | null;
+  readonly shapes: number;
+  readonly tiles: MapTiles | null;
+}
+
 export interface Detection {
   readonly sensor: string;
   readonly time: string;
@@ -58,6 +64,22 @@ export interface FlightModel {
   readonly download: string;
 }
 
+export interface Forecast {
+  readonly forecasts: readonly TrackForecast[];
+}
+
+export interface ForecastEntry {
+  readonly zone: string;
+  readonly after: number;
+  readonly sigma: number;
+}
+
+export interface ForecastStep {
+  readonly after: number;
+  readonly enu: readonly [number, number, number];
+  readonly covariance: readonly [number, number, number];
+}
+
 export interface Lens {
   readonly width: number;
   readonly height: number;
@@ -67,6 +89,18 @@ export interface Lens {
   readonly cy: number;
   readonly distortion: readonly [number, number, number, number, number];
   readonly enu_to_camera: readonly [number, number, number, number, number, number, number, number, number];
+}
+
+export interface MapPlan {
+  readonly upper_left: readonly [number, number];
+  readonly upper_right: readonly [number, number];
+  readonly lower_left: readonly [number, number];
+}
+
+export interface MapTiles {
+  readonly min_zoom: number;
+  readonly max_zoom: number;
+  readonly attribution: string;
 }
 
 export interface Origin {
@@ -209,6 +243,13 @@ export interface Track {
   readonly identity_score: number;
   readonly evidence: readonly string[];
   readonly claim_only: boolean;
+}
+
+export interface TrackForecast {
+  readonly track: string;
+  readonly time: string;
+  readonly steps: readonly ForecastStep[];
+  readonly entries: readonly ForecastEntry[];
 }
 
 export interface Zone {

@@ -2,11 +2,13 @@
 
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { type Chart, type ChartView, eastOf, northOf, paintChart, xOf, yOf } from "./chart";
+import { arrived, baseAt } from "./base_map";
+import { emptyChart, paintChart } from "./chart";
 import { aimSensor, chosen, closeZone, corners, draft, draftSensors, draftZones, moveCorner, moveSensor, placeOfSensor } from "./draft";
 import type { Place } from "./ground";
 import { drawnPixel, look } from "./look";
 import type { Look } from "./paint";
+import { type ChartView, eastOf, northOf, xOf, yOf } from "./view";
 
 interface Shown {
   readonly centre: Place;
@@ -64,9 +66,8 @@ function paint(canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, loo
   const view = viewOf(canvas);
   const which = chosen.peek();
   const camera = which?.kind === "sensor" ? draft.peek()?.sensors[which.index]?.id : undefined;
-  const drawn = { silent: new Set<string>(), truth: [], tracks: [], selected: undefined, camera };
-  const chart: Chart = { sensors: draftSensors.peek(), zones: draftZones.peek(), ...drawn };
-  paintChart(context, chart, view, look);
+  const base = { base: baseAt(draft.peek()?.site.origin), arrived: arrived.peek() };
+  paintChart(context, { ...emptyChart, ...base, sensors: draftSensors.peek(), zones: draftZones.peek(), camera }, view, look);
   paintCorners(context, view, look);
   context.strokeStyle = look.chart.chosen;
   context.fillStyle = look.chart.ground;
@@ -142,7 +143,7 @@ function keepBoard(canvas: HTMLCanvasElement): () => void {
   canvas.addEventListener("dblclick", closeZone);
   canvas.addEventListener("wheel", wheel, { passive: false });
   const end = effect(() => {
-    void [draft.value, chosen.value, corners.value, shown.value, look.value];
+    void [draft.value, chosen.value, corners.value, shown.value, look.value, arrived.value];
     draw();
   });
   return () => {

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { askQuietly } from "./api";
+import { loadBase } from "./base_map";
 import { type Enu, type Place, placeOf } from "./ground";
 import type { PlacedSensor, Plan, Zone } from "./schema";
 import { type ListedTrack, tracks } from "./state";
@@ -93,6 +94,7 @@ async function followTruth(): Promise<void> {
 let refreshing: ReturnType<typeof setInterval> | undefined;
 export function startSite(): void {
   void loadSite();
+  void loadBase();
   refreshing ??= setInterval(() => void loadSite(), refreshMs);
   truth.value = [];
   void followTruth();

@@ -2,12 +2,14 @@
 
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { type Chart, type ChartView, paintChart, xOf, yOf } from "./chart";
+import { arrived, baseAt } from "./base_map";
+import { emptyChart, paintChart } from "./chart";
 import type { Place } from "./ground";
 import { drawnPixel, look } from "./look";
 import type { Look } from "./paint";
 import type { PlacedSensor } from "./schema";
-import { type ZoneArea, areas } from "./site";
+import { type ZoneArea, areas, plan } from "./site";
+import { type ChartView, xOf, yOf } from "./view";
 
 /** A field of the map, and how much of the most it has, 0 to 1. */
 export interface Cell {
@@ -35,8 +37,8 @@ function viewOf(places: readonly Place[], width: number, height: number): ChartV
 
 function paint(context: CanvasRenderingContext2D, { sensors, cells, places }: SmallMapProps, zones: readonly ZoneArea[], look: Look): void {
   const view = viewOf(places, context.canvas.width, context.canvas.height);
-  const chart: Chart = { sensors, silent: new Set(), zones, truth: [], tracks: [], selected: undefined, camera: undefined };
-  paintChart(context, chart, view, look);
+  const base = { base: baseAt(plan.peek()?.origin), arrived: arrived.peek() };
+  paintChart(context, { ...emptyChart, ...base, sensors, zones }, view, look);
   context.fillStyle = look.chart.ink;
   for (const { low, high, share } of cells) {
     context.globalAlpha = 0.08 + 0.72 * share;
@@ -64,7 +66,7 @@ export function SmallMap(props: SmallMapProps) {
     const sizes = new ResizeObserver(draw);
     sizes.observe(element);
     const end = effect(() => {
-      void [look.value, areas.value];
+      void [look.value, areas.value, arrived.value];
       draw();
     });
     return () => {

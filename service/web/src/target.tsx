@@ -4,6 +4,7 @@ import { useRef } from "preact/hooks";
 import { duration, now, timeOfDay } from "./clock";
 import { evidenceText } from "./evidence";
 import type { Shown } from "./feed";
+import { forecasts } from "./forecast";
 import { heightSigma, ellipseOf, within95 } from "./ground";
 import { bestCamera, boxOf } from "./joined";
 import { ClassMark, TrackMark } from "./marks";
@@ -11,11 +12,11 @@ import { type View, around } from "./paint";
 import { Picture } from "./picture";
 import { ranked } from "./ranking";
 import { areaOf } from "./chart";
-import { type LocatedTrack, plan, worldTracks } from "./site";
+import { type LocatedTrack, plan, worldTracks, zoneNames } from "./site";
 import { type ListedTrack, selectedTrack, stateOf, targetZoom } from "./state";
 import { type Strings, words } from "./strings";
 import { Identity, metresText, rangeOf, reasonText } from "./threats";
-import { type Box, type ClassName, classNames } from "./wire";
+import { type Band, type Box, type ClassName, classNames } from "./wire";
 
 const nearest = 4;
 const farthest = 0.25;
@@ -33,7 +34,7 @@ function boxIn(shown: Shown, track: ListedTrack): Box | null {
 function viewOf(track: ListedTrack, zoom: number) {
   return (canvas: HTMLCanvasElement, shown: Shown, dpr: number): View | undefined => {
     const box = boxIn(shown, track);
-    return box ? around(canvas, box, zoom, dpr) : undefined;
+    return box ? around(canvas, box, shown.header, zoom, dpr) : undefined;
   };
 }
 
@@ -95,7 +96,9 @@ function Why({ track }: { track: LocatedTrack }) {
   const t = words.value;
   const threat = ranked.value.find((each) => each.track.id === track.id)?.threat;
   const reasons = threat?.reasons.map((reason) => reasonText(reason, t)) ?? [];
-  const told = [...new Set([...reasons, ...track.evidence.map(evidenceText)])].filter(Boolean);
+  const ahead = forecasts.value.get(track.id)?.entries ?? [];
+  const coming = ahead.map(({ zone, after, sigma }) => t.timeTo(zoneNames.value.get(zone) ?? zone, after, sigma));
+  const told = [...new Set([...coming, ...reasons, ...track.evidence.map(evidenceText)])].filter(Boolean);
   return (
     <div class="why">
       <p>
@@ -110,29 +113,34 @@ function Why({ track }: { track: LocatedTrack }) {
   );
 }
 
-/** The camera for the near view: that of an image track, for a track of the site the one that shows it best. */
-function useView(track: ListedTrack): string | null {
-  const held = useRef<{ id: string; sensor: string } | undefined>(undefined);
-  if (track.space !== "world") return track.sensor;
-  const before = held.current?.id === track.id ? held.current.sensor : undefined;
-  const sensor = bestCamera(track.id, before) ?? before;
-  held.current = sensor === undefined ? undefined : { id: track.id, sensor };
-  return sensor ?? null;
+const bands: readonly Band[] = ["visible", "infrared"];
+
+/** The cameras for the near view: that of an image track; for one of the site, in each band the one that shows it best. */
+function useViews(track: ListedTrack): readonly string[] {
+  const held = useRef<{ id: string; sensors: readonly (string | undefined)[] }>({ id: "", sensors: [] });
+  if (track.space !== "world") return track.sensor === null ? [] : [track.sensor];
+  const before = held.current.id === track.id ? held.current.sensors : [];
+  const sensors = bands.map((band, index) => bestCamera(track.id, band, before[index]) ?? before[index]);
+  held.current = { id: track.id, sensors };
+  return sensors.filter((sensor) => sensor !== undefined);
 }
 
 function Found({ track }: { track: ListedTrack }) {
   const t = words.value;
   const state = stateOf(track);
-  const sensor = useView(track);
+  const views = useViews(track);
   const inSpace = worldTracks.value.find(({ id }) => id === track.id);
   const name = `${t.classes[track.class]} ${track.number}`;
   return (
     <div class="target-body">
       <div class={`crop ${state === "lost" ? "is-stale" : ""}`}>
-        {sensor && (
-          <Picture key={sensor} sensor={sensor} label={t.cropLabel(name)} labels={false} view={viewOf(track, targetZoom.value)} />
-        )}
-        {!sensor && <p class="crop-none">{t.noView}</p>}
+        {views.map((sensor) => (
+          <div class="crop-view" key={sensor}>
+            <Picture sensor={sensor} label={`${t.cropLabel(name)}, ${sensor}`} labels={false} view={viewOf(track, targetZoom.value)} />
+            {inSpace && <span class="crop-sensor">{sensor}</span>}
+          </div>
+        ))}
+        {views.length === 0 && <p class="crop-none">{t.noView}</p>}
         <div class="crop-title">
           <ClassMark name={track.class} />
           <strong>{name}</strong>
@@ -143,7 +151,6 @@ function Found({ track }: { track: ListedTrack }) {
               : t.targetGone(Math.max(0, Math.round((now.value - track.endedAt) / 1000)))}
           </span>
         </div>
-        {inSpace && sensor && <span class="crop-sensor">{sensor}</span>}
         <div class="crop-zoom">
           <button type="button" class="quiet" aria-label={t.zoomOut} title={`${t.zoomOut} (−)`} onClick={() => zoomBy(1 / 1.5)}>
             <svg viewBox="0 0 16 16" aria-hidden="true">

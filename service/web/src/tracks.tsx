@@ -1,5 +1,6 @@
 /** The list of tracks: a listbox with sortable columns and a filter that is always in sight. */
 
+import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { duration } from "./clock";
 import { ClassMark, TrackMark } from "./marks";
@@ -76,11 +77,15 @@ function Filters() {
   );
 }
 
+const opened = signal(false);
+/** Sensor and age are chosen seldom: they are in sight while somebody chooses, and while they narrow the list. */
+const choosing = computed(() => opened.value || filter.value.sensor !== undefined || filter.value.olderThanS > 0);
+
 function Choices() {
   const t = words.value;
   const { sensor, olderThanS } = filter.value;
   return (
-    <>
+    <div class="choices">
       <select
         aria-label={t.column.sensor}
         value={sensor ?? ""}
@@ -104,7 +109,7 @@ function Choices() {
           </option>
         ))}
       </select>
-    </>
+    </div>
   );
 }
 
@@ -202,9 +207,21 @@ export function TrackList() {
       <header class="panel-head">
         <h2>{t.tracks}</h2>
         <span class="count">{t.countTracks(live, countAll.value)}</span>
-        <Choices />
+        <Filters />
+        <button
+          type="button"
+          class="chip more"
+          aria-label={t.moreFilters}
+          title={t.moreFilters}
+          aria-expanded={choosing.value}
+          onClick={() => (opened.value = !opened.value)}
+        >
+          <svg class="mark" viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M2 4H14M4.5 8H11.5M7 12H9" />
+          </svg>
+        </button>
       </header>
-      <Filters />
+      {choosing.value && <Choices />}
       {!located.value && <Heads />}
       <ul
         id="tracks"
