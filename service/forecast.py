@@ -81,9 +81,8 @@ class Forecast(Schema):
 def predicted(track: Track, after_s: float) -> tuple[FloatArray, FloatArray]:
     """Mean [6] and covariance [6, 6] in ENU metres and m/s, `after_s` later, in the quiet mode of motion."""
     x, p = np.array([track.mean]), np.array([track.covariance]).reshape(1, 6, 6)
-    calm_s = _MOTION.lone_calm_s if len(track.contributors) == 1 else _MOTION.calm_s
     accel2 = np.array([_MOTION.quiet_accel**2])
-    rows.predict(x, p, after_s, accel2, np.array([calm_s]), np.empty((1, 0)), np.empty((1, 0, 2, 2)))
+    rows.predict(x, p, after_s, accel2, np.array([_MOTION.calm_s]), np.empty((1, 0)), np.empty((1, 0, 2, 2)))
     return x[0], p[0]
 
 

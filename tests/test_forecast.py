@@ -20,14 +20,13 @@ EAST = ZoneArea("east", "East", ((300.0, -50.0), (400.0, -50.0), (400.0, 50.0), 
 
 
 def world_track(
-    track_id: str, velocity: tuple[float, float, float], name: str = "drone", sensors: int = 2, sigma_m: float = 2.0
+    track_id: str, velocity: tuple[float, float, float], name: str = "drone", sigma_m: float = 2.0
 ) -> WorldTrack:
     """At the origin, each place axis known to `sigma_m`, each velocity axis to 0.5 m/s."""
     covariance = np.diag([sigma_m**2] * 3 + [0.25] * 3).ravel().tolist()
     classes = tuple(1.0 if each == name else 0.0 for each in CLASSES)
-    contributors = tuple((f"cam-{k}", 0) for k in range(sensors))
     mean = (0.0, 0.0, 30.0, *velocity)
-    track = Track(track_id, 0, Status.CONFIRMED, mean, tuple(covariance), 1.0, classes, contributors=contributors)
+    track = Track(track_id, 0, Status.CONFIRMED, mean, tuple(covariance), 1.0, classes)
     return WorldTrack(track, 0, 47.4, 8.5, 430.0)
 
 
@@ -59,9 +58,3 @@ def test_who_flies_to_no_zone_is_told_only_if_asked_for_and_birds_too() -> None:
     assert forecast(shown, 0, [EAST], [])["forecasts"] == []
     asked = forecast(shown, 0, [EAST], ["T1", "T3"])["forecasts"]
     assert [(each["track"], each["entries"]) for each in asked] == [("T1", []), ("T3", [])]
-
-
-def test_what_one_sensor_alone_follows_slows_down_as_the_fusion_has_it() -> None:
-    alone = predicted(world_track("T1", (10.0, 0.0, 0.0), sensors=1).track, 20.0)[0]
-    calm = MotionSettings().lone_calm_s
-    assert alone[0] == pytest.approx(10.0 * calm * (1.0 - math.exp(-20.0 / calm)))

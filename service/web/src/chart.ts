@@ -403,7 +403,8 @@ function paintAhead(context: CanvasRenderingContext2D, each: ChartTrack, chart: 
   context.strokeStyle = context.fillStyle = colourOf(each, chart, look);
   context.lineWidth = view.dpr;
   for (const { after, enu, covariance } of ahead.forecast.steps) {
-    if (!path.some(([time]) => time === after) || (!chosen && after !== path.at(-1)?.[0])) continue;
+    const shown = path.some(([time]) => time === after) && (chosen ? after === 5 || after % 10 === 0 : after === path.at(-1)?.[0]);
+    if (!shown) continue;
     const ellipse = areaPath(ellipseOfPlace(covariance), [enu[0], enu[1]], view);
     context.globalAlpha = 0.03;
     context.fill(ellipse);
