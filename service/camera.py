@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -15,6 +16,7 @@ from service.clock import Clock
 from service.live import LiveState
 from service.stage import TrackerFold
 from service.types import CameraUpdate, SensorHealth, SensorState
+from service.watchdog import SECOND_NS
 
 POLL_S = 0.25  # longest wait for a frame before looking whether to stop
 
@@ -98,9 +100,15 @@ class Camera:
         return self._thread is not None and not self._thread.is_alive() and not self._finished
 
     def health(self) -> SensorHealth:
-        health = replace(self._capture.health(), processed=self.processed)
+        health = self._capture.health()
+        dropped = Counter(health.dropped) + self._line.dropped
+        health = replace(health, processed=self.processed, dropped=dict(sorted(dropped.items())))
         if self.crashed:
             return replace(health, state=SensorState.DOWN, reason="the program failed on its picture; see the log")
+        frozen_s = self._line.frozen_ns / SECOND_NS
+        if frozen_s and health.state in (SensorState.ONLINE, SensorState.FROZEN):
+            reason = f"the same picture for {frozen_s:.1f} s; nothing is followed in it"
+            return replace(health, state=SensorState.FROZEN, reason=reason)
         return health
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@ live and what is simulated faster than time are the same."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from service.clock import Clock
 from service.live import LiveState
 from service.stage import TrackerFold, TrackerStage
 from service.types import CameraUpdate, StageTimes, TracksEnded
+from service.watchdog import Stillness
 
 SILENCE_NS = 2_000_000_000  # without a frame for so long, nothing may be shown as live
 
@@ -47,6 +49,8 @@ class CameraLine:
     ) -> None:
         self.sensor_id = sensor_id
         self.processed = 0
+        self.dropped: Counter[str] = Counter()
+        self._stillness = Stillness()
         self._subject = f"camera.{sensor_id}"
         self._tracker = TrackerStage(make_tracker, first_id)
         self._live = live
@@ -56,7 +60,11 @@ class CameraLine:
         self._last_ns: int | None = None  # when the last frame was done; None: nothing to go on from
 
     def process(self, frame: Frame, detector: FrameDetector) -> None:
-        """One frame, from detecting to publishing."""
+        """One frame, from detecting to publishing. One that shows nothing new is left out, as if it had not come."""
+        if reason := self._stillness.see(frame.pixels, self._clock.monotonic_ns()):
+            self.dropped[reason] += 1
+            self.wait(detector)
+            return
         queued_ns = max(0, self._clock.now_ns() - frame.received_ns) if frame.received_ns else 0
         taken_ns = self._clock.monotonic_ns()
         detections = detector.detect(frame)
@@ -77,6 +85,11 @@ class CameraLine:
         if self._measure is not None:
             self._bus.publish(f"scan.{self.sensor_id}", self._measure(update))
         self.processed += 1
+
+    @property
+    def frozen_ns(self) -> int:
+        """For how long the picture has been standing still though frames come; 0 while it does not."""
+        return self._stillness.frozen_ns
 
     def wait(self, detector: FrameDetector) -> None:
         """There is no frame now. After `SILENCE_NS` of that, what was followed is no more."""

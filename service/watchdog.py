@@ -9,6 +9,9 @@ import random
 from collections import Counter, deque
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.types import TimeSource
 from service.types import SensorHealth, SensorState
 
@@ -19,6 +22,8 @@ DOWN_NS = 10 * SECOND_NS  # … : lost
 FIRST_FRAME_NS = 7 * SECOND_NS  # after the time allowed for opening: the wait for a key frame
 START_NS = 30 * SECOND_NS  # for a process to start, on a machine that is very busy
 FROZEN_NS = 5 * SECOND_NS  # the same picture for so long
+STILL_NS, STILL_REPEATS = SECOND_NS // 4, 3  # repeated for so long and so often, a picture stands still
+LIVE_AGAIN = 3  # different pictures after that: an encoder draws a still picture anew now and then
 STEADY_NS = 2 * SECOND_NS  # a connection that held for so long counts as recovered
 RATE_WINDOW_NS = 2 * SECOND_NS
 
@@ -159,6 +164,57 @@ class LiveStatus:
             return ""
         side = "ahead" if self.clock_error_ns > 0 else "behind"
         return f"its clock is {_seconds(abs(self.clock_error_ns))} {side} of ours, so frames are timed by arrival"
+
+
+class Stillness:
+    """Which frames of a camera are no news, because the picture before comes again.
+
+    A thermal camera repeats its picture while its shutter is shut to calibrate, half a second or two every few minutes;
+    an encoder or a converter that hangs does it for ever; one that makes 30 frames of 9 repeats two of three. A live
+    picture is never the same twice, bit for bit (no two in a row are in the recordings, and they are H.264), so nothing
+    that is live is ever left out. An encoder that keeps refining a still picture is not seen through.
+    """
+
+    def __init__(self) -> None:
+        self._pixels: NDArray[np.uint8] | None = None
+        self._run_ns = 0  # when this picture came first
+        self._repeats = 0
+        self._frozen_ns: int | None = None  # when the first of those that stand still came
+        self._changes = 0  # since a picture last stood still
+        self._now_ns = 0
+
+    def see(self, pixels: NDArray[np.uint8], now_ns: int) -> str:
+        """Why a frame is left out, `repeated` or `frozen`; empty for a new picture. It keeps the pixels."""
+        repeated = self._pixels is not None and _same(pixels, self._pixels)
+        self._pixels, self._now_ns = pixels, now_ns
+        if repeated:
+            self._repeat()
+        else:
+            self._change()
+        return "frozen" if self._frozen_ns is not None else "repeated" if repeated else ""
+
+    @property
+    def frozen_ns(self) -> int:
+        """For how long the picture has been standing still; 0 while it does not."""
+        return 0 if self._frozen_ns is None else self._now_ns - self._frozen_ns
+
+    def _repeat(self) -> None:
+        self._repeats += 1
+        if self._repeats >= STILL_REPEATS and self._now_ns - self._run_ns >= STILL_NS:
+            self._changes = 0
+            if self._frozen_ns is None:
+                self._frozen_ns = self._run_ns
+
+    def _change(self) -> None:
+        self._run_ns, self._repeats = self._now_ns, 0
+        self._changes += 1
+        if self._changes >= LIVE_AGAIN:
+            self._frozen_ns = None
+
+
+def _same(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
+    """A few rows tell almost always."""
+    return np.array_equal(a[::64], b[::64]) and np.array_equal(a, b)
 
 
 class Backoff:

@@ -17,7 +17,7 @@ from service.capture import Capture
 from service.capture_live import LiveFeed
 from service.handoff import Handoff
 from service.types import SensorState
-from service.watchdog import Arrival, Backoff, LiveStatus, Tally
+from service.watchdog import Arrival, Backoff, LiveStatus, Stillness, Tally
 
 SECOND = 1_000_000_000
 NOON = 1_800_000_000 * SECOND
@@ -237,6 +237,44 @@ def test_the_same_picture_for_five_seconds_is_frozen_and_a_new_one_is_not() -> N
     assert state_at(live, 6) is SensorState.FROZEN
     deliver(live, 6 * SECOND + PERIOD, 6 * SECOND + PERIOD)
     assert state_at(live, 6.1) is SensorState.ONLINE
+
+
+def seen(pictures: str, period_ns: int) -> str:
+    """For each picture, named by a letter, what `Stillness` makes of it: `.` new, r repeated, f frozen."""
+    stillness = Stillness()
+    said = (
+        stillness.see(np.full((80, 64, 1), ord(picture), np.uint8), step * period_ns)
+        for step, picture in enumerate(pictures)
+    )
+    return "".join(reason[:1] or "." for reason in said)
+
+
+def test_a_picture_that_comes_again_is_no_news_and_after_a_quarter_of_a_second_frozen() -> None:
+    assert seen("abcdef", PERIOD) == "......"
+    assert seen("aabbcc", PERIOD) == ".r.r.r"
+    assert seen("a" * 12 + "bcd", PERIOD) == "." + "r" * 6 + "f" * 7 + "."  # 40 ms each
+    assert seen("a" * 12 + "b" * 12 + "cde", PERIOD).endswith("f" * 12 + "ff.")  # drawn anew by an encoder
+    assert seen("aaaabbbbcccc", SECOND) == ".rrf" + "f" * 8
+
+
+def test_a_thermal_core_of_nine_pictures_a_second_is_not_frozen_but_its_shutter_is() -> None:
+    for times in (3, 6):
+        live = "".join(letter * times for letter in "abcdefgh")
+        as_said = "." + "r" * (times - 1)
+        assert seen(live, SECOND // (9 * times)) == as_said * 8
+        shut = live + "h" * 5 * times + "".join(letter * times for letter in "ijklmn")
+        said = seen(shut, SECOND // (9 * times))
+        assert "f" in said
+        assert said.endswith(as_said * 3)
+
+
+def test_one_pixel_that_changed_makes_a_picture_new() -> None:
+    stillness, pixels = Stillness(), np.zeros((100, 100, 3), np.uint8)
+    assert stillness.see(pixels, 0) == ""
+    changed = pixels.copy()
+    changed[33, 7, 1] = 1  # in none of the rows that are looked at first
+    assert stillness.see(changed, PERIOD) == ""
+    assert stillness.see(changed.copy(), 2 * PERIOD) == "repeated"
 
 
 def test_a_clock_that_is_not_believed_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -99,7 +100,8 @@ class OneTrack:
 
 
 def frame(sequence: int, sensor_id: str = "a", size: tuple[int, int] = (8, 8)) -> Frame:
-    return Frame(sensor_id, sequence * 10**9, sequence, "infrared", np.zeros((*size, 1), np.uint8))
+    pixels = np.full((*size, 1), sequence % 256, np.uint8)  # a picture is never the same twice
+    return Frame(sensor_id, sequence * 10**9, sequence, "infrared", pixels)
 
 
 def detections_of(frame: Frame) -> Detections:
@@ -162,6 +164,40 @@ def test_silence_ends_the_tracks_and_their_ids_are_not_used_again() -> None:
     camera, bus, _ = line([frame(0), *[None] * 2500, frame(1)])  # the clock moves a millisecond per look
     run(camera)
     assert summary(bus) == [("frame", 0, (7,)), ("ended", -1, (7,)), ("frame", 1, (8,)), ("ended", -1, (8,))]
+
+
+class Watched(Script):
+    """Asks the camera how it is before each step."""
+
+    camera: Camera
+
+    def __init__(self, steps: Sequence[Frame | None]) -> None:
+        super().__init__("a", steps)
+        self.said: list[SensorHealth] = []
+
+    def next(self, timeout_s: float) -> Frame | None:
+        self.said.append(self.camera.health())
+        return super().next(timeout_s)
+
+
+def test_a_picture_that_stands_still_is_said_to_be_frozen_counted_and_not_followed() -> None:
+    frozen = [replace(frame(k), pixels=frame(0).pixels) for k in range(1, 1400)]  # two milliseconds each
+    script = Watched([frame(0), *frozen, frame(2001), frame(2002), frame(2003), frame(2004)])
+    camera, bus, live = line([])
+    camera._capture, script.camera = script, camera
+    run(camera)
+    early, late, last = script.said[100], script.said[1000], camera.health()
+    assert early.state is SensorState.ONLINE  # so short a repetition is left out but not spoken of
+    assert (late.state, late.processed) == (SensorState.FROZEN, 1)
+    assert late.reason.startswith("the same picture for 2.")
+    assert summary(bus) == [
+        ("frame", 0, (7,)), ("ended", -1, (7,)), ("frame", 2003, (8,)), ("frame", 2004, (8,)), ("ended", -1, (8,))
+    ]  # fmt: skip
+    assert last.dropped["repeated"] + last.dropped["frozen"] == 1399 + 2  # an encoder may draw a still picture anew
+    assert last.processed == 3
+    latest = live.latest("a")
+    assert latest is not None
+    assert latest.frame.sequence == 2004
 
 
 def test_a_new_picture_size_ends_the_tracks_and_begins_new_ones() -> None:
@@ -253,7 +289,7 @@ def test_the_monitor_begins_a_crashed_camera_again_until_it_crashes_too_often() 
     told = bus.subscribe("test", capacity=1000, full=Full.REFUSE_NEWEST, prefixes=("sensor.",))
     camera = Camera(
         "a",
-        Script("a", [frame(0)] * 100),
+        Script("a", [replace(frame(number), sequence=0) for number in range(100)]),
         lambda: OwnDetector(BrightPixels(fail_at=0)),
         OneTrack,
         first_id=1,
