@@ -7,9 +7,9 @@ import { AlertMark } from "./alerts";
 import { askAll, askQuietly } from "./api";
 import { dateOf, duration, timeOfDay } from "./clock";
 import { type Verdict, verdicts } from "./operator";
+import { Choice, Table, keptChoice } from "./parts";
 import { wholeFlightAt } from "./past";
 import { phrases } from "./phrases";
-import { recall, remember } from "./preferences";
 import { showReplay } from "./replay";
 import type { Alert } from "./schema";
 import { Verdicts } from "./verdict";
@@ -46,8 +46,8 @@ const whiches = ["all", "open", "noted", "false"] as const;
 type Period = keyof typeof periods;
 type Which = (typeof whiches)[number];
 
-const period = signal<Period>(recall("alerts-period", ["hour", "day", "week"]) ?? "day");
-const which = signal<Which>(recall("alerts-which", whiches) ?? "all");
+const period = keptChoice<Period>("alerts-period", ["hour", "day", "week"], "day");
+const which = keptChoice<Which>("alerts-which", whiches, "all");
 const found = signal<readonly Alert[]>([]);
 const unrecorded = signal<ReadonlySet<string>>(new Set());
 const leadMs = 5000;
@@ -127,56 +127,17 @@ export function AlertsPage() {
         <header class="panel-head">
           <h2>{t.alerts}</h2>
           <span class="count">{shown.length}</span>
-          <select
-            aria-label={t.filter}
-            value={which.value}
-            onChange={(event) => {
-              which.value = event.currentTarget.value as Which;
-              remember("alerts-which", which.value);
-            }}
-          >
-            {whiches.map((each) => (
-              <option key={each} value={each}>
-                {t.which[each]}
-              </option>
-            ))}
-          </select>
-          <select
-            aria-label={t.period}
-            value={period.value}
-            onChange={(event) => {
-              period.value = event.currentTarget.value as Period;
-              remember("alerts-period", period.value);
-            }}
-          >
-            {(Object.keys(periods) as Period[]).map((each) => (
-              <option key={each} value={each}>
-                {t.last[each]}
-              </option>
-            ))}
-          </select>
+          <Choice label={t.filter} of={which} say={t.which} />
+          <Choice label={t.period} of={period} say={t.last} />
         </header>
         {shown.length === 0 ? (
           <p class="empty">{t.none}</p>
         ) : (
-          <div class="scrolls" tabIndex={0} role="region" aria-label={t.alerts}>
-            <table>
-              <thead>
-                <tr>
-                  {t.head.map((each) => (
-                    <th key={each} scope="col">
-                      {each}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {shown.map((alert) => (
-                  <Row key={alert.id} alert={alert} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table title={t.alerts} head={t.head}>
+            {shown.map((alert) => (
+              <Row key={alert.id} alert={alert} />
+            ))}
+          </Table>
         )}
       </section>
     </main>

@@ -76,6 +76,7 @@ export class Feed {
     this.shown = { header, bitmap, arrived: Date.now() };
     if (!isReplay) this.measure(Date.now() - Date.parse(header.time));
     this.hasPicture.value = true;
+    tell();
     for (const changed of this.viewers) changed();
   }
 
@@ -87,6 +88,14 @@ export class Feed {
     this.latency.value = before + (ms - before) * 0.15;
   }
 }
+
+const patienceMs = 1500;
+let tell: () => void = () => {};
+/** The first picture stands, or has been waited for long enough: what else is to be asked of the service may be asked. */
+export const pictured = new Promise<void>((resolve) => {
+  tell = resolve;
+  setTimeout(resolve, patienceMs);
+});
 
 const feeds = new Map<string, Feed>();
 

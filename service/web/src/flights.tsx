@@ -6,6 +6,7 @@ import { Refusal } from "./api";
 import { dateOf, duration, timeOfDay } from "./clock";
 import { openPage } from "./pages";
 import { flights, loadFlights } from "./past";
+import { Choice, Table } from "./parts";
 import { phrases } from "./phrases";
 import { openReplay, showReplay } from "./replay";
 import type { FlightModel, Stage } from "./schema";
@@ -39,7 +40,6 @@ const text = phrases(
   },
 );
 
-const stages: readonly Stage[] = ["tracks", "measurements", "detections", "raw"];
 const stage = signal<Stage>("tracks");
 const trouble = signal("");
 
@@ -104,27 +104,17 @@ export function FlightsPage() {
           {trouble.value && <p role="alert">{trouble.value}</p>}
           <label>
             {t.from}{" "}
-            <select value={stage.value} onChange={(event) => (stage.value = event.currentTarget.value as Stage)}>
-              {stages.map((each) => (
-                <option key={each} value={each}>
-                  {t.stages[each]}
-                </option>
-              ))}
-            </select>
+            <Choice label={t.from} of={stage} say={t.stages} />
           </label>
         </header>
         {flights.value.length === 0 ? (
           <p class="empty">{t.none}</p>
         ) : (
-          <div class="scrolls" tabIndex={0}>
-            <table>
-              <tbody>
-                {flights.value.map((flight) => (
-                  <Row key={flight.id} flight={flight} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table title={t.flights}>
+            {flights.value.map((flight) => (
+              <Row key={flight.id} flight={flight} />
+            ))}
+          </Table>
         )}
       </section>
     </main>

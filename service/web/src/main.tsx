@@ -2,7 +2,7 @@ import { render } from "preact";
 import { App } from "./app";
 import { startAway } from "./away";
 import { startClock } from "./clock";
-import { keepFeeds } from "./feed";
+import { keepFeeds, pictured } from "./feed";
 import { startForecast } from "./forecast";
 import { startLink } from "./link";
 import { startPast } from "./past";
@@ -24,12 +24,14 @@ startClock();
 startLink();
 startForgetting();
 startTrails();
-startForecast();
 startReplay();
 startLiveWatch();
-startPast();
 startSound();
 startAway();
+void pictured.then(() => {
+  startPast();
+  startForecast();
+});
 sensors.subscribe((all) => keepFeeds(new Set(all.map(({ id }) => id))));
 
 const root = document.getElementById("console");

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { askQuietly } from "./api";
+import { Figures, Table } from "./parts";
 import { phrases } from "./phrases";
 import { inWorld } from "./world";
 
@@ -126,40 +127,20 @@ export function ScorePanel() {
           {t.sources(known.truth.source, known.truth.complete)} · {t.over(known.duration_s.toFixed(0))}
         </span>
       </header>
-      <dl class="figures">
-        {rows.map(([term, value]) => (
-          <div key={term}>
-            <dt>{term}</dt>
-            <dd>{value}</dd>
-          </div>
+      <Figures rows={rows} />
+      <Table title={t.score} head={t.head}>
+        {known.drones.map((drone) => (
+          <tr key={drone.name}>
+            <th scope="row">{drone.name}</th>
+            <td>{measured(drone.in_sight_s, "s")}</td>
+            <td>{share(drone.tracked_share)}</td>
+            <td>{share(drone.one_id_share)}</td>
+            <td>{measured(drone.position_median_m, "m")}</td>
+            <td>{measured(drone.first_track_s, "s")}</td>
+            <td>{drone.lies && (drone.flagged_after_s === null ? t.liesOpen : t.liesFound(drone.flagged_after_s.toFixed(1)))}</td>
+          </tr>
         ))}
-      </dl>
-      <div class="scrolls" tabIndex={0} role="region" aria-label={t.score}>
-        <table>
-          <thead>
-            <tr>
-              {t.head.map((each) => (
-                <th key={each} scope="col">
-                  {each}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {known.drones.map((drone) => (
-              <tr key={drone.name}>
-                <th scope="row">{drone.name}</th>
-                <td>{measured(drone.in_sight_s, "s")}</td>
-                <td>{share(drone.tracked_share)}</td>
-                <td>{share(drone.one_id_share)}</td>
-                <td>{measured(drone.position_median_m, "m")}</td>
-                <td>{measured(drone.first_track_s, "s")}</td>
-                <td>{drone.lies && (drone.flagged_after_s === null ? t.liesOpen : t.liesFound(drone.flagged_after_s.toFixed(1)))}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      </Table>
     </section>
   );
 }

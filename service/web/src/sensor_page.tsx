@@ -10,6 +10,7 @@ import type { Place } from "./ground";
 import { SensorMark } from "./marks";
 import { about, openPage } from "./pages";
 import { fit } from "./paint";
+import { Figures } from "./parts";
 import { phrases } from "./phrases";
 import { Picture } from "./picture";
 import type { PlacedSensor, Sensor, System } from "./schema";
@@ -180,14 +181,7 @@ function Facts({ title, rows }: { title: string; rows: readonly (readonly [strin
       <header class="panel-head">
         <h2>{title}</h2>
       </header>
-      <dl class="figures">
-        {rows.map(([term, value]) => (
-          <div key={term}>
-            <dt>{term}</dt>
-            <dd title={value}>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Figures rows={rows} />
     </section>
   );
 }
@@ -245,19 +239,14 @@ function Coverage({ at }: { at: PlacedSensor }) {
         <div class="figure-body">
           <SmallMap title={t.coverage} sensors={[at]} cells={[]} places={corners(at)} />
         </div>
-        <dl class="figures">
-          {[
+        <Figures
+          rows={[
             [t.facts.place, at.enu.map((each) => each.toFixed(1)).join(", ")],
             [t.facts.view, at.azimuth === null ? "–" : `${degrees(at.azimuth)}, ${degrees(at.elevation)}`],
             [t.facts.field, at.horizontal_fov === null ? "–" : `${degrees(at.horizontal_fov)}, ${degrees(at.vertical_fov)}`],
             [t.facts.range, at.range === null ? "–" : `${at.range.toFixed(0)} m`],
-          ].map(([term, value]) => (
-            <div key={term}>
-              <dt>{term}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
+          ]}
+        />
       </section>
     </>
   );

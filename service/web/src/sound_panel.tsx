@@ -2,6 +2,7 @@
 
 import { now } from "./clock";
 import { look } from "./look";
+import { Figures } from "./parts";
 import { phrases } from "./phrases";
 import type { Sound, SoundDirection } from "./schema";
 import { inWorld } from "./world";
@@ -144,20 +145,15 @@ export function SoundPanel({ sound }: { sound: Sound }) {
           ))}
         </ul>
       </div>
-      <dl class="figures">
-        {[
+      <Figures
+        rows={[
           [t.level, `${sound.level_db.toFixed(1)} dB`],
           [t.floor, `${sound.noise_floor_db.toFixed(1)} dB`],
           [t.excess, `${sound.excess_db.toFixed(1)} dB`],
           [t.drift, drift === null ? "–" : t.ppm(drift.toFixed(1))],
           [t.gaps, t.lost(sound.clock.gaps, sound.clock.lost_s.toFixed(1))],
-        ].map(([term, value]) => (
-          <div key={term}>
-            <dt>{term}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+        ]}
+      />
       {sound.faults.map((fault) => (
         <p key={fault} role="alert">
           {fault}

@@ -6,8 +6,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { Refusal, ask, askAll } from "./api";
 import { Bars, Grid, type Series, saveCanvas, savePng } from "./bars";
 import { placeOf } from "./ground";
+import { Choice, Figures, keptChoice } from "./parts";
 import { phrases } from "./phrases";
-import { recall, remember } from "./preferences";
 import { ScorePanel, measured } from "./score";
 import type { Alert } from "./schema";
 import { areas, plan } from "./site";
@@ -30,7 +30,7 @@ const text = phrases(
     alerts: "Alerts",
     perHour: "Alerts per hour",
     falsePerHour: "False alarms per hour, 95 %",
-    marked: (count: number, hours: string) => `Rates are over ${hours} h; false alarms are the ${count} whose track was marked as no drone.`,
+    marked: (count: number, hours: string) => `Rates are over the ${hours} h in which the service was up; false alarms are the ${count} whose track was marked as no drone.`,
     detect: "Time to detect, median",
     detect95: "Time to detect, 95 %",
     never: "Never seen by a sensor",
@@ -54,7 +54,7 @@ const text = phrases(
     alerts: "Alertes",
     perHour: "Alertes par heure",
     falsePerHour: "Fausses alertes par heure, 95 %",
-    marked: (count, hours) => `Taux sur ${hours} h ; les fausses alertes sont les ${count} dont la piste fut jugée « pas un drone ».`,
+    marked: (count, hours) => `Taux sur les ${hours} h de service ; les fausses alertes sont les ${count} dont la piste fut jugée « pas un drone ».`,
     detect: "Délai de détection, médiane",
     detect95: "Délai de détection, 95 %",
     never: "Jamais vues par un capteur",
@@ -75,6 +75,7 @@ interface Heat {
 interface Statistics {
   readonly since: string | null;
   readonly until: string | null;
+  readonly up: { readonly hours: number };
   readonly tracks: {
     readonly count: number;
     readonly by_class: Readonly<Record<ClassName, number>>;
@@ -93,7 +94,7 @@ const periods = { hour: hourMs, day: 24 * hourMs, week: 168 * hourMs, month: 720
 type Period = keyof typeof periods;
 const periodNames = Object.keys(periods) as readonly Period[];
 
-const period = signal<Period>(recall("statistics-period", periodNames) ?? "day");
+const period = keptChoice<Period>("statistics-period", periodNames, "day");
 const statistics = signal<Statistics | undefined>(undefined);
 const trouble = signal("");
 /** Alerts whose track somebody called something else than a drone. */
@@ -194,17 +195,17 @@ function Figure({ title, name, hint, children }: { title: string; name: string; 
   );
 }
 
-function Figures({ of }: { of: Statistics }) {
+function Summary({ of }: { of: Statistics }) {
   const t = text.value;
-  const span = Math.min(periods[period.value], of.since && of.until ? Date.parse(of.until) - Date.parse(of.since) : Infinity);
-  const counted = Number.isFinite(span) ? span / hourMs : of.alerts.per_hour ? of.alerts.count / of.alerts.per_hour : undefined;
+  const { hours } = of.up;
+  const known = of.alerts.per_hour !== null; // up for long enough that a rate means something
   const rows: readonly (readonly [string, string])[] = [
     [t.tracks, String(of.tracks.count)],
     ...classNames.map((name) => [words.value.classes[name], String(of.tracks.by_class[name])] as const),
     [t.duration, measured(of.tracks.duration.median, "s")],
     [t.alerts, String(of.alerts.count)],
-    [t.perHour, counted ? rateText(of.alerts.count, counted) : "–"],
-    [t.falsePerHour, counted ? `${rateText(falseAlarms.value, counted)}` : "–"],
+    [t.perHour, known ? rateText(Math.round((of.alerts.per_hour ?? 0) * hours), hours) : "–"],
+    [t.falsePerHour, known ? rateText(falseAlarms.value, hours) : "–"],
     [t.detect, measured(of.time_to_detect.median, "s")],
     [t.detect95, measured(of.time_to_detect.p95, "s")],
     [t.never, String(of.time_to_detect.never)],
@@ -214,33 +215,13 @@ function Figures({ of }: { of: Statistics }) {
       <header class="panel-head">
         <h2>{t.figures}</h2>
         <span class="count" />
-        <select
-          aria-label={t.period}
-          value={period.value}
-          onChange={(event) => {
-            period.value = event.currentTarget.value as Period;
-            remember("statistics-period", period.value);
-          }}
-        >
-          {periodNames.map((each) => (
-            <option key={each} value={each}>
-              {t.periods[each]}
-            </option>
-          ))}
-        </select>
+        <Choice label={t.period} of={period} say={t.periods} />
         <a class="act" href={`${question()}&format=csv`} download="tracks.csv">
           {t.csv}
         </a>
       </header>
-      <dl class="figures">
-        {rows.map(([term, value]) => (
-          <div key={term}>
-            <dt>{term}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-      <small class="figures-hint">{t.marked(falseAlarms.value, counted?.toFixed(counted < 10 ? 1 : 0) ?? "–")}</small>
+      <Figures rows={rows} />
+      <small class="figures-hint">{t.marked(falseAlarms.value, hours.toFixed(hours < 10 ? 1 : 0))}</small>
     </section>
   );
 }
@@ -253,7 +234,7 @@ export function StatisticsPage() {
   const { by_hour, by_weekday, by_hour_of_week } = of.tracks;
   return (
     <main class="page statistics">
-      <Figures of={of} />
+      <Summary of={of} />
       <ScorePanel />
       <Figure title={t.byHour} name="tracks-by-hour">
         <Bars series={by_hour} labels={hours.map(String)} title={t.byHour} say={(hour) => t.hourSays(hour, partsOf(by_hour, hour))} />

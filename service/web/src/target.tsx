@@ -8,6 +8,7 @@ import { forecasts } from "./forecast";
 import { heightSigma, ellipseOf, within95 } from "./ground";
 import { bestCamera, boxOf } from "./joined";
 import { ClassMark, TrackMark } from "./marks";
+import { Figures } from "./parts";
 import { type View, around } from "./paint";
 import { Picture } from "./picture";
 import { ranked } from "./ranking";
@@ -171,14 +172,7 @@ function Found({ track }: { track: ListedTrack }) {
           <Evidence key={each} track={track} name={each} />
         ))}
       </ul>
-      <dl class="facts">
-        {(inSpace ? worldFacts(inSpace, t) : factsOf(track, t)).map(([term, value]) => (
-          <div key={term}>
-            <dt>{term}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Figures kind="facts" rows={inSpace ? worldFacts(inSpace, t) : factsOf(track, t)} />
       </div>
     </div>
   );
