@@ -36,6 +36,7 @@ from service import api
 from service.clock import SystemClock
 from service.demo import Demo
 from service.pipeline import Pipeline
+from service.recording import RecordingSettings
 from service.settings import DetectorSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ def find_clip(data: Path, prefix: str) -> Path | None:
     return next(iter(sorted((data / "halmstad" / "video").glob(f"{prefix}_DRONE_*.mp4"))), None)
 
 
-def make_pipeline(options: argparse.Namespace, folder: Path) -> Pipeline:
+def make_pipeline(options: argparse.Namespace, folder: Path, recording: RecordingSettings | None = None) -> Pipeline:
     detector = DetectorSettings(device=options.device)
     infrared, visible = (
         options.infrared or find_clip(options.data, "IR"),
@@ -83,9 +84,9 @@ def make_pipeline(options: argparse.Namespace, folder: Path) -> Pipeline:
             CameraConfig.model_validate({"id": band, "spectrum": band, "source": str(path), "loop": True})
             for band, path in zip(BANDS, (infrared, visible), strict=True)
         )
-        return Pipeline(Settings(data_folder=folder, cameras=cameras, detector=detector))
+        return Pipeline(Settings(data_folder=folder, cameras=cameras, detector=detector, recording=recording))
     demo = Demo(SystemClock())
-    settings = Settings(data_folder=folder, cameras=demo.cameras(), detector=detector)
+    settings = Settings(data_folder=folder, cameras=demo.cameras(), detector=detector, recording=recording)
     return Pipeline(settings, make_capture=demo.make_capture)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, and_, cast, exists, false, func, or_, select, tuple_, union_all
 
 from fusion.alerts import AlertKind
 from fusion.site import Zone
+from models.types import CLASSES
 from service import alert_rows, camera_rows, tables, world_rows
 from service.alert_rows import StoredAlert
 from service.camera_rows import StoredDetection, StoredTrack
@@ -18,6 +20,8 @@ from service.database import Database
 from service.flight_rows import RECORDING, FlightEntry, read_flight
 from service.types import Mark
 from service.world_rows import StoredWorldTrack
+
+MOST_PAGES = 100  # that are read for one
 
 Key = tuple[int, int | str]
 BoundingBox = tuple[float, float, float, float]  # west, south, east, north in degrees
@@ -87,20 +91,27 @@ class History:
         found = tables.detections.c
         order = (found.time_ns, found.id)
         conditions: list[Condition] = [*_within(found.time_ns, found.time_ns, narrow)]
-        if narrow.sensors:
-            conditions.append(found.sensor.in_(self._numbers(narrow.sensors)))
         if narrow.min_score:
             conditions.append(found.score >= narrow.min_score)
-        if narrow.classes:  # a page of each, by the index, then the newest of them: SQLite would sort all there are
-            of_each = (select(found.id).where(found["class"] == name, *conditions) for name in narrow.classes)
-            pages = (_page(each, order, narrow).subquery().select() for each in of_each)
-            conditions = [found.id.in_(union_all(*pages))]
+        if narrow.classes or narrow.sensors:
+            classes, sensors = narrow.classes or CLASSES, self._numbers(narrow.sensors)
+            if len(classes) * len(sensors) <= MOST_PAGES:  # one of each pair, by the index, and the newest of all these
+                pairs = itertools.product(classes, sensors)
+                of_each = [
+                    select(found.id).where(found["class"] == a, found.sensor == b, *conditions) for a, b in pairs
+                ]
+                pages = [_page(each, order, narrow).subquery().select() for each in of_each]
+                conditions = [found.id.in_(union_all(*pages)) if pages else false()]
+            else:  # so many are not rare
+                conditions += [found["class"].in_(classes), found.sensor.in_(sensors)]
         rows = self.database.read(_page(camera_rows.DETECTIONS.where(*conditions), order, narrow))
         return [camera_rows.read_detection(row) for row in rows]
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
+        """Of these sensors; of all where none is named."""
         sensors = tables.sensors.c
-        return [row[0] for row in self.database.read(select(sensors.id).where(sensors.name.in_(names)))]
+        named = [sensors.name.in_(names)] if names else []
+        return [row[0] for row in self.database.read(select(sensors.id).where(*named))]
 
     # ── Tracks of the site ──────────────────────────────────────────────────────────────────────────────────────────
 

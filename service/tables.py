@@ -70,8 +70,7 @@ detections = Table(
     *(Column(name, Double, nullable=False) for name in ("score", "x", "y", "width", "height")),
     Column("class_scores", LargeBinary, nullable=False),  # float32, one per class
     Index("detections_by_time", "time_ns"),
-    Index("detections_by_sensor", "sensor", "time_ns"),
-    Index("detections_by_class", "class", "time_ns"),
+    Index("detections_by_class_and_sensor", "class", "sensor", "time_ns"),
 )
 
 world_tracks = Table(

@@ -29,6 +29,7 @@ from service import tables
 from service.bus import Bus, Full
 from service.database import Fault, QueryTooLarge, StoreError
 from service.history import Filter
+from service.schemas import best_class
 from service.store import ID_BLOCK, Store, open_database
 from service.types import Acknowledgement, TracksEnded
 from tracking.types import Status
@@ -403,4 +404,35 @@ def test_a_commit_whose_answer_was_lost_is_not_written_twice(where: str, monkeyp
     assert lost
     assert [each.sequence for each in recorder.store.detections(Filter())] == [1]
     event.remove(engine, "commit", commit_and_lose_the_answer)
+    recorder.close()
+
+
+@pytest.mark.parametrize("most_pages", [100, 1])
+def test_detections_of_classes_and_sensors_are_those_that_a_look_at_all_finds(
+    where: str, monkeypatch: pytest.MonkeyPatch, most_pages: int
+) -> None:
+    """By pages of each pair, and where there are too many pairs for that."""
+    monkeypatch.setattr("service.history.MOST_PAGES", most_pages)
+    recorder = Recorder(where)
+    for n in range(60):
+        name, kind = ("cam", "heat", "far")[n * n % 3], ("drone", "bird", "airplane", "helicopter")[n * 7 % 4]
+        recorder.bus.publish(f"camera.{name}", update(name, n, found=[(kind, 0.5 + n % 5 / 10), ("bird", 0.3)]))
+    assert recorder.store.flush()
+    everything = recorder.store.detections(Filter(limit=500))
+    assert len(everything) == 120
+    for classes in ((), ("helicopter",), ("drone", "bird")):
+        for sensors in ((), ("far",), ("cam", "far", "unknown")):
+            for least in (0.0, 0.6):
+                narrow = Filter(classes=classes, sensors=sensors, min_score=least, until_ns=frame_time(50), limit=7)
+                wanted = [
+                    each
+                    for each in everything
+                    if each.time_ns <= frame_time(50)
+                    and each.score >= least
+                    and (not classes or best_class(each.class_scores) in classes)
+                    and (not sensors or each.sensor_id in sensors)
+                ]
+                first = recorder.store.detections(narrow)
+                rest = recorder.store.detections(replace(narrow, after=first[-1].key)) if first else []
+                assert first + rest == wanted[:14]
     recorder.close()
