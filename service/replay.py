@@ -177,7 +177,7 @@ class Replay:
     """A fold over what a flight holds; `step` gives what the pipeline publishes after it.
 
     Raises:
-        ReplayError: the flight's site cannot be read.
+        ReplayError: the flight's site cannot be read, or it has no such sensor.
         models.infer.WeightsError: for `raw`, the weights cannot be used.
     """
 
@@ -192,6 +192,7 @@ class Replay:
             self.site = recorded_site(about)
         except FormatError as error:
             raise ReplayError(f"The flight cannot be replayed: {error}.") from None
+        self._check_without()
         self._cameras = {name: _CameraLine(name, each, self.site, changes) for name, each in about.cameras.items()}
         self._detectors = self._load() if stage is Stage.RAW else {}
         self._arrays = self._make_arrays() if stage is Stage.RAW else {}
@@ -199,6 +200,12 @@ class Replay:
         self._bus = Bus(lambda: self._now_ns)
         self._said = self._bus.subscribe("replay", capacity=OUTPUT_CAPACITY, full=Full.REFUSE_NEWEST)
         self._world = self._make_world(clock)
+
+    def _check_without(self) -> None:
+        known = self.about.cameras.keys() | (self.site.sensors.keys() if self.site is not None else ())
+        unknown = sorted(self._without - known)
+        if unknown:
+            raise ReplayError(f"The flight has no sensor {unknown[0]!r}: it has {', '.join(sorted(known)) or 'none'}.")
 
     def step(self, read: Envelope | Stored) -> list[Publication]:
         """What one piece of the file leads to, in order."""

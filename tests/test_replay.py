@@ -12,7 +12,7 @@ import pytest
 from models.types import Detections
 from service.clock import SystemClock
 from service.flight_file import Flight, FlightError
-from service.replay import Changes, Replay, Run, Stage, pieces_of
+from service.replay import Changes, Replay, ReplayError, Run, Stage, pieces_of
 from service.replay_command import replay
 from service.types import CameraUpdate, TracksEnded, WorldUpdate
 
@@ -81,6 +81,11 @@ def test_a_difference_is_found_and_placed(flight: Path) -> None:
     assert "camera east" in result.difference
     result = replay([flight], Stage.DETECTIONS, None, None, SystemClock(), Changes(thresholds={"drone": 0.95}))
     assert "differs from its message" in result.difference
+
+
+def test_a_sensor_that_the_flight_does_not_have_is_not_left_out_in_silence(flight: Path) -> None:
+    with pytest.raises(ReplayError, match="no sensor 'cam-b': it has east, south, west"):
+        replay([flight], Stage.MEASUREMENTS, None, None, SystemClock(), Changes(without=("east", "cam-b")))
 
 
 def test_parts_of_a_run_are_replayed_as_one(tmp_path: Path) -> None:
