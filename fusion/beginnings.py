@@ -246,6 +246,7 @@ def _crossings(population: Population, scan: Scan, fresh: list[int], others: dic
     pairs = (first, second)
     place, cov = initiation.crossing_points(rays, crossed, pairs)
     supported = costs[pairs] + _testimonies(population, scan, place, cov, crossed, second)
+    supported += _unlike(population, np.array(fresh)[first], np.array(names)[second])
     costs[pairs] = np.where(supported > initiation.CROSSING_GATE, np.inf, supported)
     for i in sorted(set(first.tolist())):
         population.targets[fresh[i]].crossed = True
@@ -257,6 +258,13 @@ def _crossings(population: Population, scan: Scan, fresh: list[int], others: dic
             log_ratio = initiation.crossing_log_ratio(rays[i], crossed[j], supported[k], observation.field_sr(scan))
             chosen.append(_Crossing(fresh[i], names[j], place[k], cov[k], log_ratio))
     return chosen
+
+
+def _unlike(population: Population, first: NDArray[np.intp], second: NDArray[np.intp]) -> FloatArray:
+    """[K] what their classes say to pairs of targets being one: −2 log of the likelihood ratio."""
+    classes = np.array([life.class_probabilities(target) for target in population.targets])
+    alike: FloatArray = -2.0 * np.log(linear.total(classes[first] * classes[second]) * classes.shape[1])
+    return alike
 
 
 def _testimonies(
