@@ -49,7 +49,7 @@ _FASTEST_MPS = 80.0
 _PLACE_S, _PLACE_REPORTS = 6.0, 3
 _JUMP_S = 20.0
 #: A claim that moves as a track does, elsewhere: over how long that is judged, and how long one turn takes.
-_ALIKE_S, _ALIKE_TURN_S, _MOST_ALIKE = 10.0, 4.0, 6.0
+_ALIKE_S, _ALIKE_TURN_S, _MOST_ALIKE = 10.0, 4.0, 8.0
 #: Looks that see nothing where a claim says it is.
 _LOOK_NS = NS // 2
 _LONGEST_BETWEEN_LOOKS_S = 2.0
@@ -308,14 +308,15 @@ def _place_evidence(report: Measurement, sighting: Sighting) -> tuple[float, flo
 
 
 def _turn_evidence(claim: Claim, sighting: Sighting) -> float:
-    """Nats for one body, of both velocities: against another that flies as fast in any direction."""
+    """Nats for one body, of both velocities: against another that flies as fast in any level direction."""
     velocity = sighting.x[:, 3:6]
     speed2, claimed2 = linear.total(velocity * velocity), linear.total(claim.mean[3:6] * claim.mean[3:6])
     late2 = (_LATE_SIGMA_S * _TURN_RADPS) ** 2 * speed2 + _HONEST_SPEED2
     spread = claim.covariance[3:, 3:] + sighting.p[:, 3:6, 3:6] + _scaled(late2)
     gap = claim.mean[3:6] - velocity
     same, _ = _log_density(gap, spread)
-    other, _ = _log_density(gap, spread + _scaled(np.maximum(speed2, claimed2) / 3.0))
+    level = np.maximum(speed2, claimed2)[:, None, None] * np.diag([0.5, 0.5, 0.0])
+    other, _ = _log_density(gap, spread + level)
     ratio = _log_mean(same, sighting.weight) - _log_mean(other, sighting.weight)
     return max(-_MOST_TURN, min(ratio, _MOST_TURN))
 
@@ -512,10 +513,11 @@ def _against(
         if apart_s >= patience_s:
             metres = _metres(claim.likeness[sighting.number].gap_m)
             yield 0.05, f"{claim.claimed_id} claims to be {metres:.0f} m from where it is seen"
+    borne_out = 0.0
     if sighting is not None:
         yield from _same_name_twice(claim, sharing)
-    else:
-        yield from _refuted(claim, now_ns, patience_s)
+        borne_out = max(claim.likeness[sighting.number].evidence, 0.0)
+    yield from _refuted(claim, now_ns, patience_s, borne_out)
 
 
 def _two_places(claim: Claim, now_ns: int) -> Iterator[tuple[float, str]]:
@@ -535,10 +537,14 @@ def _same_name_twice(claim: Claim, sharing: Collection[Claim]) -> Iterator[tuple
         yield 0.2, f"{' and '.join([claim.claimed_id, *rivals])} all claim to be the one body seen here"
 
 
-def _refuted(claim: Claim, now_ns: int, patience_s: float) -> Iterator[tuple[float, str]]:
-    """What sensors do not see where it claims to be, and the bodies whose way it seems to copy, together."""
+def _refuted(claim: Claim, now_ns: int, patience_s: float, borne_out: float) -> Iterator[tuple[float, str]]:
+    """What sensors do not see where it claims to be, and the bodies whose way it seems to copy, together.
+
+    Args:
+        borne_out: nats for the track it is attached to being its body. A ghost of vague place washes no liar white.
+    """
     reasons = sorted([_absent(claim, now_ns, patience_s), _mirrored(claim, now_ns)], reverse=True)
-    nats = math.fsum(each[0] for each in reasons)
+    nats = math.fsum(each[0] for each in reasons) - borne_out
     if nats >= _REFUTED:
         yield from ((1.0 / (1.0 + math.exp(nats)), text) for each, text in reasons if each >= _TELLING)
 

@@ -188,10 +188,14 @@ def test_a_hover_far_off_is_no_mirror_image() -> None:
 # --- one claim beside one track ---------------------------------------------------------------------------------------
 
 
-def beside(track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0, seconds: int = 10) -> identity.Claim:
-    """A claim after a report a second (σ 1 m) beside a track whose place has this covariance [3, 3]."""
+def beside(
+    track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0, seconds: int = 10, ghost: Path | None = None
+) -> identity.Claim:
+    """A claim after a report a second (σ 1 m) beside a track whose place has this covariance [3, 3], and a ghost on one
+    camera's ray to the north."""
     covariance = np.eye(6)[None]
     covariance[0, :3, :3] = spread
+    vague = np.diag([1.0, 30.0**2, 1.0, 1.0, 30.0, 1.0])[None]
     claim = None
     for second in range(seconds + 1):
         moved = [(path(second + 0.01) - path(second - 0.01)) / 0.02 for path in (track, claimed)]
@@ -199,11 +203,15 @@ def beside(track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0,
         report = Measurement(Space.POSITION_VELOCITY, z, tuple(np.eye(6).ravel().tolist()), claimed_id="A")
         row = np.concatenate([track(second), moved[0]])[None]
         seen = [identity.Sighting(1, row, covariance, np.ones(1), bird)]
+        if ghost is not None:
+            seen.append(
+                identity.Sighting(3, np.concatenate([ghost(second), np.zeros(3)])[None], vague, np.ones(1), 0.0)
+            )
         if claim is None:
             claim = identity.first_claim(report, 2, "rid", second * NS)
         else:
             identity.hear(claim, report, "rid", second * NS, seen)
-        identity.pair([claim], [1])
+        identity.pair([claim], [1, 3])
     assert claim is not None
     return claim
 
@@ -241,6 +249,22 @@ def test_a_lie_of_24_m_is_told_by_its_turns_within_ten_seconds() -> None:
     assert (liar.attached, verdict.identity) == (None, Identity.CONFLICTING)
     assert "24 m away" in verdict.evidence[0]
     assert honest.attached == 1
+
+
+def test_a_ghost_does_not_wash_a_liar_white() -> None:
+    path = circle(radius_m=5.0, speed_mps=4.0)
+    lie = far(path, (0.0, 24.0, 0.0))
+    liar = beside(path, lie, np.eye(3), seconds=14, ghost=lie)
+    assert liar.attached == 3
+    ghost = identity.Sighting(3, np.zeros((1, 6)), np.eye(6)[None], np.ones(1), 0.0)
+    assert identity.judge(liar, ghost, 14 * NS, 2.0).identity is Identity.CONFLICTING
+
+
+def test_an_honest_drone_in_formation_is_not_called_a_copy() -> None:
+    path = circle(radius_m=5.0, speed_mps=4.0)
+    honest = beside(path, path, np.eye(3), seconds=20, ghost=far(path, (0.0, 30.0, 0.0)))
+    seen = identity.Sighting(1, np.zeros((1, 6)), np.eye(6)[None], np.ones(1), 0.0)
+    assert (honest.attached, identity.judge(honest, seen, 20 * NS, 2.0).identity) == (1, Identity.COOPERATIVE)
 
 
 def test_who_flies_another_way_copies_nobody() -> None:
