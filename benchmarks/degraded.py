@@ -4,8 +4,8 @@
 
 The first seconds of the first `val` clip of each class and distance, ten looks a second, each degradation drawn anew
 from the same seed. The operating thresholds stay those of clean pictures. F1 is by both rules of `models.matching`
-without the audit; false drone boxes are counted in clips that show no drone. A shaken picture is looked at twice: as it
-comes, and with the earlier pictures of the time planes moved onto it first.
+without the audit; false drone boxes are counted in clips that show no drone. Shaken pictures are looked at
+with and without the compensation of `models.steady`.
 
 Frozen pictures: a second of each clip, its last picture for a second and a half, a second more, as encoders would send
 it, and what `service.watchdog.Stillness` makes of it; and beside them all live frames of `val`, of which none may be
@@ -34,7 +34,6 @@ from models.evaluate import operating
 from models.halmstad import Clip, decode, load_clips
 from models.infer import Detector, HostBackend, load_detector
 from models.matching import RULES, ClipResult, looks, match
-from models.planes import luma
 from models.types import CLASSES, Band, Frame
 from service.watchdog import SECOND_NS, Stillness
 
@@ -42,11 +41,9 @@ Picture = NDArray[np.uint8]
 Pictures = Sequence[Picture]
 #: For each look the affine map, float64 [2, 3], from a clean picture's pixels to the degraded one's.
 Moves = NDArray[np.float64]
-Prepare = Callable[[Frame], tuple[Picture, Picture]]
 
-FPS, EVERY, SECONDS = 30, 3, 6.0
+FPS, EVERY, SECONDS = 30, 3, 4.0
 DRONE = CLASSES.index("drone")
-MOST_SHIFT, MORE_ALIKE = 0.1, 0.9  # of the width; of the difference before
 STILL_MOVES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -57,7 +54,7 @@ STILL_MOVES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 class Degradation:
     """`recode` is of all pictures of a clip, before some are looked at; `move` and `change` are of one.
 
-    `steadied`: the detector moves earlier pictures onto the present one.
+    `steadied`: the detector moves earlier pictures onto the present one (`models.steady`), as it does at work.
     """
 
     name: str
@@ -65,7 +62,7 @@ class Degradation:
     recode: Callable[[Pictures], Pictures] | None = None
     move: Callable[[int, tuple[int, ...], np.random.Generator], Moves] | None = None
     bands: tuple[Band, ...] = ("infrared", "visible")
-    steadied: bool = False
+    steadied: bool = True
 
     def show(self, pictures: Pictures, rng: np.random.Generator) -> tuple[list[Picture], Moves]:
         shown = list((self.recode(pictures) if self.recode else pictures)[::EVERY])
@@ -169,6 +166,11 @@ def recoded(pictures: Pictures, codec: str, fps: int = FPS, bit_rate: int = 0, *
 X264 = partial(recoded, codec="libx264", preset="veryfast")
 DEGRADATIONS = (
     Degradation("clean"),
+    Degradation("clean, not steadied", steadied=False),
+    Degradation("shaken by 0.5 % of the width", move=partial(shaken, share=0.005)),
+    Degradation("shaken by 0.5 %, not steadied", move=partial(shaken, share=0.005), steadied=False),
+    Degradation("shaken by 2 % of the width", move=partial(shaken, share=0.02)),
+    Degradation("shaken by 2 %, not steadied", move=partial(shaken, share=0.02), steadied=False),
     Degradation("blur, sigma 1 px", partial(blurred, sigma_px=1.0)),
     Degradation("blur, sigma 2 px", partial(blurred, sigma_px=2.0)),
     Degradation("noise, sigma 4", partial(noisy, sigma=4.0)),
@@ -185,11 +187,6 @@ DEGRADATIONS = (
     Degradation("dead pixels, 1 in 1000", partial(with_dead_pixels, share=0.001)),
     Degradation("rotated by 3°", move=partial(turned, degrees=3.0)),
     Degradation("rotated by 8°", move=partial(turned, degrees=8.0)),
-    Degradation("shaken by 0.5 % of the width", move=partial(shaken, share=0.005)),
-    Degradation("the same, steadied", move=partial(shaken, share=0.005), steadied=True),
-    Degradation("shaken by 2 % of the width", move=partial(shaken, share=0.02)),
-    Degradation("the same twice, steadied", move=partial(shaken, share=0.02), steadied=True),
-    Degradation("clean, steadied", steadied=True),
 )
 
 
@@ -213,40 +210,6 @@ def looked_at(clip: Clip, moves: Moves) -> Clip:
         middle = move[:, :2] @ (box[2:4] + box[4:6] / 2) + move[:, 2]
         box[2:4] = middle - box[4:6] / 2
     return replace(clip, boxes=boxes)
-
-
-def steadied(prepare: Prepare) -> Prepare:
-    """Preparation that moves the earlier pictures onto the present one before they are compared."""
-    windows: dict[tuple[int, ...], NDArray[np.float32]] = {}
-
-    def prepared(frame: Frame) -> tuple[Picture, Picture]:
-        spatial, earlier = prepare(frame)
-        now = luma(spatial)
-        if now.shape not in windows:
-            windows[now.shape] = np.asarray(cv2.createHanningWindow(now.shape[::-1], cv2.CV_32F), np.float32)
-        return spatial, np.stack([_onto(now, before, windows[now.shape]) for before in earlier])
-
-    return prepared
-
-
-def _onto(now: Picture, before: Picture, window: NDArray[np.float32]) -> Picture:
-    """By the whole pixels that phase correlation finds (Kuglin and Hines 1975), if that makes them more alike.
-
-    Parts of a pixel are left: to interpolate costs sharpness. What is then unknown is as it is now.
-    """
-    (dx, dy), _ = cv2.phaseCorrelate(before.astype(np.float32), now.astype(np.float32), window)
-    x, y = round(dx), round(dy)
-    if not (x or y) or max(abs(x), abs(y)) > MOST_SHIFT * now.shape[1]:
-        return before
-    there = now.copy()
-    there[max(y, 0) : len(now) + min(y, 0), max(x, 0) : now.shape[1] + min(x, 0)] = before[
-        max(-y, 0) : len(now) + min(-y, 0), max(-x, 0) : now.shape[1] + min(-x, 0)
-    ]
-    return there if _apart(now, there) < MORE_ALIKE * _apart(now, before) else before
-
-
-def _apart(a: Picture, b: Picture) -> float:
-    return float(np.abs(a[::2, ::2].astype(np.int16) - b[::2, ::2]).mean())
 
 
 def run(detector: Detector, clip: Clip, pictures: Pictures, degradation: Degradation) -> ClipResult:
@@ -277,9 +240,8 @@ def figures(results: Sequence[ClipResult], thresholds: dict[str, float]) -> dict
 
 
 def table(data: Path, band: Band, seconds: float = SECONDS) -> dict[str, Any]:
-    detector, steady = load_detector(band, device="cpu"), load_detector(band, device="cpu")
-    assert isinstance(steady._backend, HostBackend)
-    steady._backend.prepare = steadied(steady._backend.prepare)  # type: ignore[method-assign, assignment]
+    detector = load_detector(band, device="cpu")
+    assert isinstance(detector._backend, HostBackend)
     clips = [
         (clip, list(itertools.islice(decode(clip), min(round(seconds * FPS), clip.labelled_frames))))
         for clip in chosen(load_clips(data, band, "val"))
@@ -287,8 +249,8 @@ def table(data: Path, band: Band, seconds: float = SECONDS) -> dict[str, Any]:
     rows = {}
     for degradation in DEGRADATIONS:
         if band in degradation.bands:
-            eyes = steady if degradation.steadied else detector
-            results = [run(eyes, clip, pictures, degradation) for clip, pictures in clips]
+            detector._backend.steady = degradation.steadied
+            results = [run(detector, clip, pictures, degradation) for clip, pictures in clips]
             rows[degradation.name] = figures(results, detector.thresholds)
             print(f"  {degradation.name}: {rows[degradation.name]}", flush=True)
     return {"weights": detector.sha256[:12], "backend": detector.backend, "clips": [clip.name for clip, _ in clips],
@@ -336,16 +298,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--band", choices=("visible", "infrared"), action="append")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each clip")
-    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/degraded.json")
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/degraded_BAND.json")
     given = parser.parse_args()
     bands: list[Band] = given.band or ["infrared", "visible"]
-    report: dict[str, Any] = {"machine": describe()}
     for band in bands:
         print(band)
-        report[band] = {**table(given.data, band, given.seconds), "freezes": freezes(given.data, band)}
-        print(f"  freezes: {report[band]['freezes']}")
-    if given.keep:
-        print(keep("degraded", report))
+        report = {"machine": describe(), "seconds of each clip": given.seconds}
+        report |= {**table(given.data, band, given.seconds), "freezes": freezes(given.data, band)}
+        print(f"  freezes: {report['freezes']}")
+        if given.keep:
+            print(keep(f"degraded_{band}", report))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from models.detector import STRIDES, DetectorNetwork, cell_centres
 from models.fuse import first_convolution, on_tensor_cores, padded_inputs
 from models.history import MOST, History
 from models.planes import BYTE_SCALE, TIME_GAIN, even, gray, i420
+from models.steady import steadied
 from models.types import CLASSES, Frame
 
 #: At most so many frames in one batch; fewer are filled up to the next power of two, so that there are few graphs.
@@ -153,8 +154,8 @@ class Lane:
         self.backend, self.size = backend, size
         height, width = size
         self.uploaded = size if backend.band == "infrared" else (3 * height, 2 * width)
-        self.padding = (-width % STRIDES[-1], -height % STRIDES[-1])
-        grid = [((height + self.padding[1]) // s, (width + self.padding[0]) // s, s) for s in STRIDES]
+        self.padded = (height + -height % STRIDES[-1], width + -width % STRIDES[-1])
+        grid = [(self.padded[0] // s, self.padded[1] // s, s) for s in STRIDES]
         self.centres = torch.cat([cell_centres(*each, backend.device) for each in grid])
         self.strides = torch.cat([torch.full((h * w,), float(s), device=backend.device) for h, w, s in grid])
         self.cameras: dict[str, tuple[int, History[int]]] = {}  # the camera's number in the ring, and its past
@@ -204,15 +205,19 @@ class Lane:
     def planes(self, batch: Batch) -> Tensor:
         """What the network looks at; the ring then holds these pictures."""
         spatial = unshuffled(batch.bytes) if self.backend.band == "visible" else batch.bytes[:, None]
+        if self.padded != self.size:  # by repeating the border
+            rows, columns = (
+                torch.arange(to, device=spatial.device).clamp(max=n - 1)
+                for n, to in zip(self.size, self.padded, strict=True)
+            )
+            spatial = spatial.index_select(2, rows).index_select(3, columns)
         now = mean_luma(spatial)
         write, read = batch.slots[:, 0], batch.slots[:, 1:]
         kept = self.ring.index_select(0, read.clamp(min=0).flatten()).unflatten(0, read.shape)
         earlier = torch.where((read < 0)[:, :, None, None], now[:, None], kept)
         self.ring.index_copy_(0, write, now)
-        planes = network_planes(spatial, now, earlier, self.backend.inputs, self.backend.dtype)
-        if any(self.padding):
-            planes = functional.pad(planes, (0, self.padding[0], 0, self.padding[1]), mode="replicate")
-        return planes
+        earlier = steadied(now, earlier)
+        return network_planes(spatial, now, earlier, self.backend.inputs, self.backend.dtype)
 
     def boxes(self, batch: Batch, cells: Sequence[Tensor]) -> None:
         batch.rows.copy_(best_cells(cells, self.centres, self.strides))
@@ -266,7 +271,7 @@ class Lane:
             batch.graph = None
 
     def _new_ring(self, cameras: int) -> Tensor:
-        return torch.zeros(1 + cameras * _SLOTS, *self.size, dtype=torch.uint8, device=self.backend.device)
+        return torch.zeros(1 + cameras * _SLOTS, *self.padded, dtype=torch.uint8, device=self.backend.device)
 
 
 def unshuffled(i420_bytes: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from models.fuse import FromBytes
 from models.history import History
 from models.planes import luma, spatial_planes
 from models.quantise import rounded
+from models.steady import calm, steadied
 from models.types import Band, Detections, Frame
 
 Precision = Literal["auto", "single"]
@@ -50,7 +51,13 @@ class Backend(Protocol):
 
 
 class HostBackend(ABC):
-    """Around a network that someone runs: preparation and decoding with numpy and OpenCV."""
+    """Around a network that someone runs: preparation and decoding with numpy and OpenCV.
+
+    Attributes:
+        steady: whether a camera's trembling is undone in its past (see `models.steady`).
+    """
+
+    steady = True
 
     def __init__(self, name: str, architecture: Architecture) -> None:
         self.name = name
@@ -88,7 +95,12 @@ class HostBackend(ABC):
             past.kept.clear()
         earlier = np.stack([now if e is None else e for e in past.earlier(frame.time_ns, self._ages)])
         past.keep(frame.time_ns, now if len(spatial) > 1 else now.copy())
-        return spatial, earlier
+        return spatial, self._steadied(now, earlier) if self.steady else earlier
+
+    def _steadied(self, now: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+        both = torch.from_numpy(np.ascontiguousarray(now))[None], torch.from_numpy(earlier)[None]
+        with torch.inference_mode():
+            return earlier if calm(*both) else steadied(*both)[0].numpy()
 
 
 class TorchBackend(HostBackend):

@@ -12,7 +12,6 @@ from benchmarks.degraded import (
     EVERY,
     Degradation,
     Picture,
-    _onto,
     inverted,
     looked_at,
     reasons,
@@ -71,15 +70,6 @@ def test_an_encoder_gives_all_pictures_back_and_loses_something() -> None:
     back = recoded(clean, "libx264", crf="35")
     assert len(back) == len(clean)
     assert 0 < np.abs(back[5].astype(int) - clean[5]).mean() < 12
-
-
-def test_an_earlier_picture_is_moved_by_whole_pixels_only_where_it_helps() -> None:
-    ground = np.random.default_rng(1).integers(0, 255, (96, 128), np.uint8)
-    window = np.ones(ground.shape, np.float32)
-    moved = _onto(ground, np.roll(ground, (-3, 5), (0, 1)), window)
-    np.testing.assert_array_equal(moved, ground)  # what came in from outside is as it is now
-    other = np.random.default_rng(2).integers(0, 255, (96, 128), np.uint8)
-    np.testing.assert_array_equal(_onto(ground, other, window), other)
 
 
 def test_frozen_pictures_are_told_from_live_ones() -> None:

@@ -17,6 +17,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 
 from fusion.sensors.address import SourceAddress
 from fusion.sensors.camera.config import CameraConfig
-from fusion.sensors.camera.source import SourceError, open_source
+from fusion.sensors.camera.source import SourceError, open_source, to_pixels
 from models.types import Band, Frame
 
 MILLISECOND = Fraction(1, 1000)
@@ -76,6 +77,19 @@ def test_every_frame_of_a_video_has_its_own_exact_time(tmp_path: Path) -> None:
     assert [frame.sequence for frame in frames] == list(range(len(pts)))
     assert np.allclose(shades(frames), [8 * k for k in range(len(pts))], atol=3)
     assert {(frame.time_source, frame.time_sigma_ns) for frame in frames} == {("pts", 0)}
+
+
+@pytest.mark.parametrize("color_range", [ColorRange.UNSPECIFIED, ColorRange.MPEG, ColorRange.JPEG])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "gray", "yuv422p"])
+@pytest.mark.parametrize("width", [60, 64])  # rows with and without a rest behind them
+def test_gray_is_what_ffmpeg_makes_of_every_shade(color_range: ColorRange, pixel_format: str, width: int) -> None:
+    shades = np.resize(np.arange(256, dtype=np.uint8), (48, width))
+    frame = av.VideoFrame.from_ndarray(shades, format="gray").reformat(format=pixel_format)
+    np.copyto(
+        np.frombuffer(memoryview(frame.planes[0]), np.uint8).reshape(48, -1)[:, :width], shades
+    )  # every byte there can be
+    frame.color_range = color_range
+    np.testing.assert_array_equal(to_pixels(frame, "infrared")[:, :, 0], frame.to_ndarray(format="gray"))
 
 
 @pytest.mark.parametrize(("spectrum", "channels"), [("infrared", 1), ("visible", 3)])

