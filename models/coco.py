@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from models.footage import GRID
 from models.halmstad import Clip, DatasetError
-from models.sampling import GRID
 from models.types import CLASSES, Band
 
 STEP_NS = 100_000_000  # of the grid

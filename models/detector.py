@@ -1,6 +1,6 @@
 """The detector: one small fully convolutional network, anchor-free, three scales, made for small things in sky.
 
-    planes ─▶ stem s2 ─▶ C4 ─▶ C8 ─▶ C16          residual stages; sN = one cell per N x N network pixels
+    planes ─▶ stem C2 ─▶ C4 ─▶ C8 ─▶ C16          residual stages; sN = one cell per N x N network pixels
                           │     │      │
                           ▼     ▼      ▼
                          P4 ◀── P8 ◀── P16         top-down neck (FPN, Lin et al. 2017)
@@ -20,6 +20,7 @@ ReLU and batch normalisation only, so that everything folds into plain convoluti
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ class Architecture:
     band: Band
     history: tuple[float, ...] = (0.1, 0.2, 0.5)
     stem: int = 16
+    fine: int = 0  # residual blocks of the stem, where a distant thing is still a few cells wide
     widths: tuple[int, int, int] = (24, 48, 96)
     blocks: tuple[int, int, int] = (1, 2, 2)
     neck: tuple[int, int, int] = (32, 48, 64)
@@ -52,6 +54,19 @@ class Architecture:
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+#: Networks by name: what each has otherwise than the small one.
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {},
+    "large": {
+        "stem": 24,
+        "fine": 1,
+        "widths": (40, 72, 128),
+        "blocks": (2, 2, 2),
+        "neck": (48, 64, 80),
+    },
+}
 
 
 class Conv(nn.Sequential):
@@ -93,6 +108,7 @@ class DetectorNetwork(nn.Module):
         n4, n8, n16 = architecture.neck
         b4, b8, b16 = architecture.blocks
         self.stem = Conv(architecture.planes, architecture.stem, 3, 2)
+        self.fine = nn.Sequential(*(Residual(architecture.stem) for _ in range(architecture.fine)))
         self.stage4 = _stage(architecture.stem, c4, b4)
         self.stage8 = _stage(c4, c8, b8)
         self.stage16 = _stage(c8, c16, b16)
@@ -115,7 +131,7 @@ class DetectorNetwork(nn.Module):
             nn.init.constant_(head.bias[4:], -4.6)
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x4 = self.stage4(self.stem(planes))
+        x4 = self.stage4(self.fine(self.stem(planes)))
         x8 = self.stage8(x4)
         p16 = self.neck16(self.stage16(x8))
         p8 = self.neck8(self.join8(torch.cat((x8, _double(p16)), 1)))

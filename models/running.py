@@ -42,11 +42,11 @@ def copied_weights(network: nn.Module) -> dict[str, Tensor]:
 
 def follow(average: dict[str, Tensor], network: nn.Module, keep: float) -> None:
     """Exponential moving average of the weights in place: `keep` of the old, the rest of the network's."""
-    for name, value in network.state_dict().items():
-        if value.dtype.is_floating_point:
-            average[name].lerp_(value.detach(), 1.0 - keep)
-        else:
-            average[name].copy_(value)
+    weights = network.state_dict()
+    moved = [name for name, value in weights.items() if value.dtype.is_floating_point]
+    torch._foreach_lerp_([average[name] for name in moved], [weights[name] for name in moved], 1.0 - keep)
+    for name in weights.keys() - set(moved):
+        average[name].copy_(weights[name])
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:

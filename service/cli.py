@@ -559,6 +559,12 @@ def train_detector(
         list[Path],
         typer.Option("--extra", help="Labelled pictures beside them, of `export --format coco`; may be repeated."),
     ] = [],  # noqa: B006 (typer copies it)
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Weights to begin with; without, from scratch.", dir_okay=False)
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.1, help="Take so long, instead of the recipe's steps.")
+    ] = None,
 ) -> None:
     """Train the detector; an interrupted run goes on where it was.
 
@@ -569,7 +575,8 @@ def train_detector(
 
     if recipe not in RECIPES:
         raise CallError(f"there is no recipe {recipe!r}: give one of {', '.join(RECIPES)}")
-    print(f"weights written to {run(recipe, data, work, device.value, extra=extra)}")
+    path = run(recipe, data, work, device.value, extra=extra, start=start, minutes=minutes)
+    print(f"weights written to {path}")
 
 
 @train_app.command("eight-bits")

@@ -9,13 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from camera_updates import FRAME_NS, HEIGHT, WIDTH, frame_time, image_track, update
 from test_journal import Recorder
 from world_updates import world_track, world_update
 
 from models.coco import load_coco
+from models.detector import Architecture
+from models.footage import GRID, Footage
 from models.halmstad import DatasetError
-from models.sampling import GRID, FrameCache, Sampler
+from models.sampling import Sampler
 from models.types import CLASSES, Frame
 from service.export import ExportError
 from service.export_coco import export_coco
@@ -77,10 +80,10 @@ def test_marked_tracks_become_a_data_set_and_the_data_set_crops(tmp_path: Path) 
     assert load_coco(folder, "infrared") == []
     assert clip.labelled_frames == 30 * GRID
     assert {CLASSES[int(label)] for label in clip.boxes[:, 1]} == {"drone", "helicopter"}
-    cache = FrameCache(tmp_path / "cache", [clip])
-    assert len(cache.arrays[clip.name]) == 30
-    sampler = Sampler([clip], cache, "visible", 64, seed=1)
-    assert any(CLASSES.index("drone") in sampler.draw().labels.tolist() for _ in range(20))
+    footage = Footage([clip], "visible", tmp_path / "cache", torch.device("cpu"))
+    assert footage.count.tolist() == [30]
+    _, targets = Sampler([clip], footage, Architecture("visible"), 64, seed=1).draw(20)
+    assert CLASSES.index("drone") in targets.labels[targets.valid].tolist()
 
 
 def test_what_nobody_spoke_about_says_nothing(tmp_path: Path) -> None:
