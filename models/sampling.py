@@ -39,9 +39,8 @@ TURN = 4.0
 #: What annotators leave free on each side of an object, network pixels: about the same for small and large ones
 #: (measured on infrared `train` against sky: medians 3.1–6.4), so that a zoom must not scale it.
 MARGIN = 3.5
-#: How often an object of another clip is put in, at most; each time in this share of crops, and in the calm end.
+#: How often an object of another clip is put in, at most, each time by the same chance.
 PASTES = 2
-PASTED, CALM_PASTED = 0.4, 0.1
 #: The standard deviation of brightness up to which the sky that an object is cut out of is plain, and what it goes
 #: before; the least contrast of such an object (one that cannot be seen would teach to see things); in grey levels.
 PLAIN, BUSY = 8.0, 16.0
@@ -85,10 +84,12 @@ class Sampler:
     Attributes:
         calm: from now on crops are close to what a camera gives: little is pasted, the polarity stays and sizes change
             little. A network that ends on such crops fits its boxes better (YOLOX, Ge et al. 2021, section 2.1).
+        pasted, calm_pasted: share of crops that get an object of another clip, each of `PASTES` times.
     """
 
     def __init__(self, clips: list[Clip], footage: Footage, looks: Architecture, size: int, seed: int) -> None:
         self.footage, self.band, self.size, self.calm = footage, looks.band, size, False
+        self.pasted, self.calm_pasted = 0.4, 0.1
         self._ages = np.array([round(age / GRID_S) for age in looks.history])
         self.random = np.random.default_rng(seed)
         self.noise = torch.Generator(footage.device).manual_seed(seed)
@@ -106,7 +107,7 @@ class Sampler:
         view = self._view(pictures, warp, pans)
         seen = _moved(marked, warp, self.size)
         for _ in range(PASTES):
-            chosen = np.flatnonzero(self.random.random(count) < (CALM_PASTED if self.calm else PASTED))
+            chosen = np.flatnonzero(self.random.random(count) < (self.calm_pasted if self.calm else self.pasted))
             self._paste(view, seen, chosen, pans)
         self._degrade(view)
         bird_weight = torch.from_numpy(self._bird_weight[self._clip_of[pictures]]).to(self.footage.device)

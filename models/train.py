@@ -53,11 +53,21 @@ class Recipe:
     warm_up: int = 300
     average: float = 0.999
     calm: float = 0.12  # share of the steps, the last ones, on crops close to what a camera gives
+    pasted: float = 0.4  # how often an object of another clip is put into a crop, and in the calm end
+    calm_pasted: float = 0.1
     seed: int = 1
     size: str = "large"  # a key of `detector.SIZES`
 
 
-RECIPES: dict[str, Recipe] = {"infrared": Recipe("infrared"), "visible": Recipe("visible")}
+_END: dict[str, Any] = {
+    "steps": 500, "batch": 64, "rate": 4e-4, "warm_up": 20, "average": 0.99, "calm": 1.0, "calm_pasted": 0.0, "seed": 2
+}  # fmt: skip
+RECIPES: dict[str, Recipe] = {
+    "infrared": Recipe("infrared", steps=10387),
+    "visible": Recipe("visible", steps=6722),
+    "infrared-end": Recipe("infrared", **_END),
+    "visible-end": Recipe("visible", **_END),
+}
 
 
 def train(recipe_name: str, data: Path, work: Path, device: str = "auto", **how: Any) -> Path:
@@ -120,6 +130,7 @@ def learn(
         run.begin_with(start)
     footage = Footage(clips, recipe.band, work / "cache", where)
     sampler = Sampler(clips, footage, run.network.architecture, recipe.crop, recipe.seed + run.step)
+    sampler.pasted, sampler.calm_pasted = recipe.pasted, recipe.calm_pasted
     try:
         _loop(run, sampler, min(cap or recipe.steps, recipe.steps) if minutes is None else None, minutes)
     finally:
@@ -202,17 +213,18 @@ def _loop(run: Run, sampler: Sampler, last: int | None, minutes: float | None) -
     console = Console(stderr=True)
     smooth: dict[str, Tensor] = {}
     start, first = time.monotonic(), run.step
+    sampler.calm = run.recipe.calm == 1.0
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"training {run.recipe.band}", total=run.steps, completed=run.step, losses="")
         for planes, targets in _batches(sampler, run.recipe.batch, None if last is None else last - run.step):
             for name, value in run.learn(planes, targets).items():
                 smooth[name] = value if name not in smooth else torch.lerp(smooth[name], value, 0.02)
+            sampler.calm = run.step >= (1 - run.recipe.calm) * run.steps
             if run.step % _TOLD == 0:
                 text = " ".join(f"{name} {float(value):.3f}" for name, value in smooth.items())
                 elapsed = time.monotonic() - start
                 if minutes is not None:
                     run.steps = first + round((run.step - first) * max(60 * minutes / elapsed, 1.0))
-                sampler.calm = run.step > (1 - run.recipe.calm) * run.steps
                 progress.update(bar, completed=run.step, total=run.steps, losses=text)
             if run.step % _SAVED == 0:
                 run.save()

@@ -116,12 +116,11 @@ def test_what_stands_for_pictures_that_are_not_there_is_the_same_in_training_as_
 
 
 def test_an_object_of_another_clip_is_put_where_its_box_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.sampling.PASTED", 1.0)
     monkeypatch.setattr("models.sampling.AIMED", 0.0)
     clips = [a_clip(tmp_path, "infrared", its_box(), "square"), a_clip(tmp_path, "infrared", np.zeros((0, 6)), "sky")]
     footage = footage_of(tmp_path, monkeypatch, clips, a_square(), np.full((96, 128, 1), 90, np.uint8))
     sampler = Sampler(clips, footage, Architecture("infrared"), 64, seed=5)
-    sampler.chances = np.array([0.5, 0.5])
+    sampler.chances, sampler.pasted = np.array([0.5, 0.5]), 1.0
     put = 0
     for planes, boxes, labels in crops(sampler, 300):
         bright = np.abs(planes[0] - np.median(planes[0]))
