@@ -33,6 +33,8 @@ _SILENT_S = 10.0
 _HONEST_SIGMA_M = (3.0, 3.0, 10.0)
 _LATE_SIGMA_S, _TURN_RADPS = 1.5, 0.4
 _HONEST_SPEED2 = 4.0  # variance of a velocity, (m/s)²
+#: A track's variance may be so much too small: how all its sensors err together (as they were set up) no flight shows.
+_DOUBT2 = 2.0**2
 #: σ of how far from where it claims to be a body is that does not: the nearest lie that is worth telling from a truth.
 _ELSEWHERE_M = 25.0
 #: Evidence, in nats: bounds of what the place says, and of what one second of turning alike does.
@@ -85,7 +87,8 @@ class Likeness:
 
     @property
     def evidence(self) -> float:
-        return self.place + self.turns
+        """Nats. Turning alike counts no more than the place does: a lie made of one's own place turns alike too."""
+        return self.place + min(self.turns, max(self.place, 0.0))
 
 
 @dataclass(slots=True)
@@ -298,7 +301,7 @@ def _place_evidence(report: Measurement, sighting: Sighting) -> tuple[float, flo
 
     Against a body that says it is here and is `_ELSEWHERE_M` away; and birds do not speak.
     """
-    spread = _stated(report)[:3, :3] + sighting.p[:, :3, :3] + _honest(sighting.x[:, 3:6])
+    spread = _stated(report)[:3, :3] + _DOUBT2 * sighting.p[:, :3, :3] + _honest(sighting.x[:, 3:6])
     gap = np.array(report.z[:3]) - sighting.x[:, :3]
     here, distance2 = _log_density(gap, spread)
     there, _ = _log_density(gap, spread + _ELSEWHERE_M**2 * np.eye(3))
@@ -578,7 +581,8 @@ def _mirrored(claim: Claim, now_ns: int) -> tuple[float, str]:
 
     Two bodies that fly by themselves come apart as far as both travel; each turn in which they do not is a witness.
     """
-    alike = [(_copied(known, now_ns), _metres(known.gap_m)) for known in claim.likeness.values()]
+    others = [known for number, known in claim.likeness.items() if number != claim.attached]
+    alike = [(_copied(known, now_ns), _metres(known.gap_m)) for known in others]
     nats, metres = max(alike, default=(0.0, 0.0))
     return nats, f"{claim.claimed_id} claims to move as a body does that is seen {metres:.0f} m away"
 

@@ -267,6 +267,25 @@ def test_an_honest_drone_in_formation_is_not_called_a_copy() -> None:
     assert (honest.attached, identity.judge(honest, seen, 20 * NS, 2.0).identity) == (1, Identity.COOPERATIVE)
 
 
+def test_a_drone_whose_track_errs_copies_nobody() -> None:
+    """All its cameras look a little aside: its track is wrong by eight of its own sigmas, and that is no lie."""
+    path = circle(radius_m=5.0, speed_mps=4.0)
+    astray = beside(far(path, (24.0, 0.0, 0.0)), path, 9.0 * np.eye(3), seconds=30)
+    assert identity.judge(astray, None, 30 * NS, 2.0).identity is Identity.UNKNOWN
+    assert astray.attached is None
+
+
+def test_a_liar_that_was_honest_before_is_told_though_it_turns_alike() -> None:
+    path = circle(radius_m=5.0, speed_mps=4.0)
+    away: Path = lambda t: path(t) + np.array([0.0, 6.0 * min(max(t - 8.0, 0.0), 5.0), 0.0])  # noqa: E731
+    claim = beside(path, away, np.eye(3), seconds=16)
+    seen = identity.Sighting(1, np.zeros((1, 6)), np.eye(6)[None], np.ones(1), 0.0)
+    assert claim.attached == 1
+    verdict = identity.judge(claim, seen, 17 * NS, 2.0)
+    assert verdict.identity is Identity.CONFLICTING
+    assert "from where it is seen" in verdict.evidence[0]
+
+
 def test_who_flies_another_way_copies_nobody() -> None:
     path, other = circle(radius_m=5.0, speed_mps=4.0), circle(radius_m=6.0, speed_mps=-3.0, phase=1.0)
     apart = beside(path, far(other, (0.0, 40.0, 0.0)), np.eye(3), seconds=30)
