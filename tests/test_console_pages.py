@@ -63,6 +63,26 @@ def test_no_panel_is_cut_off_on_a_phone(open_page: Open, posted: str, artifacts:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (3840, 2160)])
+def test_the_situation_holds_from_a_phone_to_a_wall_in_every_light(
+    open_page: Open, posted: str, artifacts: Path, width: int, height: int
+) -> None:
+    page = open_page(posted, width, height)
+    page.locator("[data-track]").first.wait_for(state="attached")
+    if width > 760:
+        page.keyboard.press("j")
+        page.get_by_role("region", name="Target").get_by_text("Speed").wait_for()
+    for theme in THEMES:
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.wait_for_timeout(500)
+        page.screenshot(path=artifacts / f"console-{width}-{theme}.png")
+        page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    type_px = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+    assert type_px >= (18 if width > 3000 else 13), "type grows with the wall"
+
+
+@pytest.mark.browser
 def test_a_site_is_drawn_checked_and_saved_as_a_file_that_is_right(
     open_page: Open, posted: str, artifacts: Path, tmp_path: Path
 ) -> None:
@@ -129,7 +149,7 @@ def test_an_alert_calls_is_noted_and_stays_reviewable(open_page: Open, posted: s
     page.get_by_label("Filter").select_option("false")
     page.get_by_role("row").filter(has_text="our own inspection flight").wait_for()
     page.get_by_role("link", name="Statistics").click()
-    page.get_by_text("the 1 whose track was marked").wait_for()
+    page.get_by_text("too short for a rate").wait_for()
     page.get_by_role("img", name="Where they were").wait_for()
     page.screenshot(path=artifacts / "console-1440-statistics.png")
     page.evaluate(AXE.read_text(encoding="utf-8"))

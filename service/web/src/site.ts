@@ -1,9 +1,10 @@
 /** The site as it stands: its plan and its zones, asked for when the service is there; in a simulation the truth too. */
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { askQuietly } from "./api";
 import { loadBase } from "./base_map";
 import { type Enu, type Place, placeOf } from "./ground";
+import { recall, remember } from "./preferences";
 import type { PlacedSensor, Plan, Zone } from "./schema";
 import { type ListedTrack, tracks } from "./state";
 import { inWorld } from "./world";
@@ -35,8 +36,13 @@ const zones = signal<readonly Zone[]>([]);
 export const truth = signal<readonly Truth[]>([]);
 export const showTruth = signal(true);
 
-/** Whether there is a map to show: some sensor has a place. */
-export const located = computed(() => Boolean(plan.value?.origin && plan.value.sensors.length));
+/** Whether there is a map to show: some sensor has a place. Until that is known it is as it was last time, so that the
+ * page does not come up as another one. */
+export const located = computed(() => (plan.value ? hasMap(plan.value) : recall("map", ["no"]) === undefined));
+const hasMap = ({ origin, sensors }: Plan): boolean => Boolean(origin && sensors.length);
+effect(() => {
+  if (plan.value) remember("map", hasMap(plan.value) ? "yes" : "no");
+});
 
 export const placed = computed<ReadonlyMap<string, PlacedSensor>>(
   () => new Map((plan.value?.sensors ?? []).map((sensor) => [sensor.id, sensor])),

@@ -31,6 +31,7 @@ const text = phrases(
     perHour: "Alerts per hour",
     falsePerHour: "False alarms per hour, 95 %",
     marked: (count: number, hours: string) => `Rates are over the ${hours} h in which the service was up; false alarms are the ${count} whose track was marked as no drone.`,
+    tooShort: "The service was up for less than a quarter of an hour: too short for a rate.",
     detect: "Time to detect, median",
     detect95: "Time to detect, 95 %",
     never: "Never seen by a sensor",
@@ -55,6 +56,7 @@ const text = phrases(
     perHour: "Alertes par heure",
     falsePerHour: "Fausses alertes par heure, 95 %",
     marked: (count, hours) => `Taux sur les ${hours} h de service ; les fausses alertes sont les ${count} dont la piste fut jugée « pas un drone ».`,
+    tooShort: "Le service tourne depuis moins d’un quart d’heure : trop peu pour un taux.",
     detect: "Délai de détection, médiane",
     detect95: "Délai de détection, 95 %",
     never: "Jamais vues par un capteur",
@@ -221,7 +223,7 @@ function Summary({ of }: { of: Statistics }) {
         </a>
       </header>
       <Figures rows={rows} />
-      <small class="figures-hint">{t.marked(falseAlarms.value, hours.toFixed(hours < 10 ? 1 : 0))}</small>
+      <small class="figures-hint">{known ? t.marked(falseAlarms.value, hours.toFixed(hours < 10 ? 1 : 0)) : t.tooShort}</small>
     </section>
   );
 }

@@ -16,7 +16,7 @@ import { areaOf } from "./chart";
 import { type LocatedTrack, plan, worldTracks, zoneNames } from "./site";
 import { type ListedTrack, selectedTrack, stateOf, targetZoom } from "./state";
 import { type Strings, words } from "./strings";
-import { Identity, metresText, rangeOf, reasonText } from "./threats";
+import { Identity, compass, metresText, rangeOf, reasonText } from "./threats";
 import { type Band, type Box, type ClassName, classNames } from "./wire";
 
 const nearest = 4;
@@ -69,10 +69,6 @@ function factsOf(track: ListedTrack, t: Strings): readonly (readonly [string, st
 }
 
 const sigma = (metres: number, t: Strings): string => t.uncertain(metresText(metres));
-
-/** Degrees clockwise from north, three figures as on a compass. */
-const compass = (east: number, north: number): string =>
-  `${String(Math.round((Math.atan2(east, north) * 180) / Math.PI + 360) % 360).padStart(3, "0")}°`;
 
 function worldFacts(track: LocatedTrack, t: Strings): readonly (readonly [string, string])[] {
   const [east, north, up] = track.enu;

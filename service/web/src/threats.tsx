@@ -2,13 +2,14 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { alertText } from "./alert_words";
+import { areaOf } from "./chart";
 import { evidenceText } from "./evidence";
 import { ClassMark, IdentityMark, ThreatMark, TrackMark } from "./marks";
 import { type Ranked, rowId } from "./ranking";
 import { select, selected, stateOf } from "./state";
 import { type Strings, words } from "./strings";
 import type { Reason } from "./threat";
-import type { LocatedTrack } from "./site";
+import { type LocatedTrack, plan } from "./site";
 
 export function reasonText(reason: Reason, t: Strings): string {
   switch (reason.why) {
@@ -36,6 +37,27 @@ export function Identity({ track }: { track: LocatedTrack }) {
 }
 
 export const rangeOf = ({ enu }: LocatedTrack): number => Math.hypot(enu[0], enu[1]);
+
+/** Degrees clockwise from north, three figures as on a compass. */
+export const compass = (east: number, north: number): string =>
+  `${String(Math.round((Math.atan2(east, north) * 180) / Math.PI + 360) % 360).padStart(3, "0")}°`;
+
+/** How far off and how high; of a target of which only the direction is known, that. */
+function Where({ track }: { track: LocatedTrack }) {
+  const area = areaOf(track, plan.value?.sensors ?? []);
+  if (area && "apex" in area) {
+    return (
+      <span class="figure threat-place">
+        {compass(Math.cos(area.direction), Math.sin(area.direction))} <small>{words.value.onlyDirection}</small>
+      </span>
+    );
+  }
+  return (
+    <span class="figure threat-place">
+      {metresText(rangeOf(track))} <small>↑{metresText(track.enu[2])}</small>
+    </span>
+  );
+}
 
 export const metresText = (value: number): string => (value >= 10_000 ? `${(value / 1000).toFixed(1)} km` : `${Math.round(value)} m`);
 
@@ -68,9 +90,7 @@ export function ThreatRow({ ranked: { track, threat } }: { ranked: Ranked }) {
             {t.classes[track.class]} {track.id}
           </span>
           <Identity track={track} />
-          <span class="figure threat-place">
-            {metresText(rangeOf(track))} <small>↑{metresText(track.enu[2])}</small>
-          </span>
+          <Where track={track} />
           <span class="threat-state" title={t.states[state]}>
             <TrackMark state={state} />
             <span class="heard">{t.states[state]}</span>
