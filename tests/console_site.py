@@ -16,9 +16,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import Browser, Page
@@ -66,7 +67,7 @@ COUNT = """([sensor, red, green, blue]) => {
 }"""
 
 
-#: CSS pixels of the middle of a 3 by 3 field of exactly this colour on the map; null when there is none.
+#: CSS pixels of a 2 by 2 field of exactly this colour on the map, as every sign has some; null when there is none.
 FIND_ON_MAP = """([red, green, blue]) => {
   const canvas = document.querySelector("canvas.chart");
   const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -77,7 +78,7 @@ FIND_ON_MAP = """([red, green, blue]) => {
   const { left, top } = canvas.getBoundingClientRect();
   for (let y = 1; y < height - 1; y++)
     for (let x = 1; x < width - 1; x++)
-      if ([-1, 0, 1].every((dx) => [-1, 0, 1].every((dy) => is(x + dx, y + dy)))) return [left + x, top + y];
+      if ([0, 1].every((dx) => [0, 1].every((dy) => is(x + dx, y + dy)))) return [left + x, top + y];
   return null;
 }"""
 
@@ -166,7 +167,8 @@ def report(address: str, stop: threading.Event, more: Reports) -> None:
         now = time.time()
         body = json.dumps([*reports(now, now - began), *more(now, now - began)]).encode()
         headers = {"Content-Type": "application/json"}
-        urlopen(Request(f"{address}/api/v1/measurements", body, headers), timeout=30.0).close()
+        with suppress(HTTPError):  # on a busy machine now and then all of it is too late, and refused
+            urlopen(Request(f"{address}/api/v1/measurements", body, headers), timeout=30.0).close()
 
 
 def reports(now: float, age: float) -> Iterator[dict[str, object]]:

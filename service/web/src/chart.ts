@@ -69,6 +69,8 @@ export const emptyChart: Chart = {
 const crowdedAt = 60;
 const [shortTrail, trailBands] = [24, 6];
 const headingS = 3;
+/** Slower than this it has no direction of flight. */
+const hoversMps = 0.7;
 const signPx = 15;
 /** An ellipse with a half axis beyond this, and much longer than wide, is told as an area, never as a point. */
 const pointM = 60;
@@ -368,7 +370,7 @@ function paintTrail(context: CanvasRenderingContext2D, each: ChartTrack, chart: 
 function paintHeading(context: CanvasRenderingContext2D, each: ChartTrack, chart: Chart, view: ChartView, look: Look): void {
   const { enu, velocity } = each.track;
   const [ve = 0, vn = 0] = velocity;
-  if (Math.hypot(ve, vn) < 0.7) return;
+  if (Math.hypot(ve, vn) < hoversMps) return;
   context.strokeStyle = colourOf(each, chart, look);
   context.lineWidth = 2 * view.dpr;
   context.beginPath();
@@ -390,7 +392,8 @@ function pathOf({ track }: ChartTrack, { forecast, entries }: Ahead): readonly (
 
 const aheadOf = (each: ChartTrack, chart: Chart): Ahead | undefined => {
   const ahead = chart.ahead.get(each.track.id);
-  const told = ahead && each.track.endedAt === undefined && (isChosen(each, chart) || ahead.entries.length > 0);
+  const flies = Math.hypot(each.track.velocity[0] ?? 0, each.track.velocity[1] ?? 0) >= hoversMps;
+  const told = ahead && each.track.endedAt === undefined && (ahead.entries.length > 0 || (isChosen(each, chart) && flies));
   return told && !areaOf(each.track, chart.sensors) ? ahead : undefined;
 };
 

@@ -1,5 +1,6 @@
 /** The selected track: a near view of it, cut from the very picture it was found in, and what is known of it. */
 
+import { computed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { duration, now, timeOfDay } from "./clock";
 import { evidenceText } from "./evidence";
@@ -110,6 +111,9 @@ function Why({ track }: { track: LocatedTrack }) {
   );
 }
 
+/** Whether any camera could ever show a track of the site. */
+const hasCameras = computed(() => (plan.value?.sensors ?? []).some(({ lens }) => lens));
+
 const bands: readonly Band[] = ["visible", "infrared"];
 
 /** The cameras for the near view: that of an image track; for one of the site, in each band the one that shows it best. */
@@ -130,14 +134,14 @@ function Found({ track }: { track: ListedTrack }) {
   const name = `${t.classes[track.class]} ${track.number}`;
   return (
     <div class="target-body">
-      <div class={`crop ${state === "lost" ? "is-stale" : ""}`}>
+      <div class={`crop ${state === "lost" ? "is-stale" : ""} ${inSpace && !hasCameras.value ? "is-blind" : ""}`}>
         {views.map((sensor) => (
           <div class="crop-view" key={sensor}>
             <Picture sensor={sensor} label={`${t.cropLabel(name)}, ${sensor}`} labels={false} view={viewOf(track, targetZoom.value)} />
             {inSpace && <span class="crop-sensor">{sensor}</span>}
           </div>
         ))}
-        {views.length === 0 && <p class="crop-none">{t.noView}</p>}
+        {views.length === 0 && hasCameras.value && <p class="crop-none">{t.noView}</p>}
         <div class="crop-title">
           <ClassMark name={track.class} />
           <strong>{name}</strong>
@@ -148,7 +152,7 @@ function Found({ track }: { track: ListedTrack }) {
               : t.targetGone(Math.max(0, Math.round((now.value - track.endedAt) / 1000)))}
           </span>
         </div>
-        <div class="crop-zoom">
+        {views.length > 0 && <div class="crop-zoom">
           <button type="button" class="quiet" aria-label={t.zoomOut} title={`${t.zoomOut} (−)`} onClick={() => zoomBy(1 / 1.5)}>
             <svg viewBox="0 0 16 16" aria-hidden="true">
               <path d="M4 8H12" />
@@ -159,7 +163,7 @@ function Found({ track }: { track: ListedTrack }) {
               <path d="M4 8H12M8 4V12" />
             </svg>
           </button>
-        </div>
+        </div>}
       </div>
       <div class="target-facts">
       {inSpace && <Why track={inSpace} />}
