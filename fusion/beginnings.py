@@ -29,6 +29,7 @@ _MERGE_AFTER_NS = NS // 2
 _MERGE_EVERY_NS = NS // 20
 _OUTLIER_GROWTH = 1.01
 _MOST_DETECTION = 0.9  # trees and the sun hide a drone from any camera now and then
+_MISNAMED = 0.1
 _SHADOWED = 2
 
 
@@ -261,10 +262,14 @@ def _crossings(population: Population, scan: Scan, fresh: list[int], others: dic
 
 
 def _unlike(population: Population, first: NDArray[np.intp], second: NDArray[np.intp]) -> FloatArray:
-    """[K] what their classes say to pairs of targets being one: −2 log of the likelihood ratio."""
+    """[K] what their classes say to pairs of targets being one: −2 log of the likelihood ratio.
+
+    A sensor may call a thing by a wrong name for as long as it sees it.
+    """
     classes = np.array([life.class_probabilities(target) for target in population.targets])
-    alike: FloatArray = -2.0 * np.log(linear.total(classes[first] * classes[second]) * classes.shape[1])
-    return alike
+    alike = linear.total(classes[first] * classes[second]) * classes.shape[1]
+    cost: FloatArray = -2.0 * np.log(_MISNAMED + (1.0 - _MISNAMED) * alike)
+    return cost
 
 
 def _testimonies(

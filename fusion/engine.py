@@ -170,7 +170,7 @@ class FusionEngine:
                 if len(self.claims) >= _MOST_CLAIMS:
                     self.counts["claim limit reached"] += 1
                     continue
-                claim = identity.first_claim(report, self.next_number, scan.sensor_id, scan.time_ns)
+                claim = identity.first_claim(report, self.next_number, scan.sensor_id, scan.time_ns, self._sightings())
                 self.claims[claim.claimed_id] = claim
                 self.next_number += 1
             else:

@@ -44,14 +44,14 @@ _SURE_S = 3.0  # agreement that lasts so long is no chance meeting
 _MEMORY_S = 2.0  # of what the place says, and of the squared distance that pairs claims with tracks
 _TURN_MEMORY_S = 5.0
 _LOYALTY = 6.0  # of that distance: a pair is not changed for less
-_FEWEST_REPORTS = 3
 _PAIRED = 1e5  # more pairs before nearer ones
 #: One id in two places.
 _FASTEST_MPS = 80.0
 _PLACE_S, _PLACE_REPORTS = 6.0, 3
 _JUMP_S = 20.0
-#: A claim that moves as a track does, elsewhere: over how long that is judged, and how long one turn takes.
-_ALIKE_S, _ALIKE_TURN_S, _MOST_ALIKE = 10.0, 4.0, 8.0
+#: A claim that moves as a track does, elsewhere: over how long that is judged, how long one turn takes, and nats a turn
+#: may be worth: some do fly in formation.
+_ALIKE_S, _ALIKE_TURN_S, _MOST_ALIKE = 10.0, 4.0, 3.0
 #: Looks that see nothing where a claim says it is.
 _LOOK_NS = NS // 2
 _LONGEST_BETWEEN_LOOKS_S = 2.0
@@ -166,13 +166,16 @@ class Verdict:
 # --- hearing ---------------------------------------------------------------------------------------------------------
 
 
-def first_claim(report: Measurement, number: int, sensor_id: str, time_ns: int) -> Claim:
-    """Follow a claimed id from its first report."""
+def first_claim(
+    report: Measurement, number: int, sensor_id: str, time_ns: int, sightings: Collection[Sighting] = ()
+) -> Claim:
+    """Follow a claimed id from its first report, weighed against the sighted tracks."""
     mean, cov = np.zeros(6), _START_SPEED2 * np.eye(6)
     d = len(report.z)
     mean[:d], cov[:d, :d] = report.z, _stated(report)
     claim = Claim(report.claimed_id or "", number, sensor_id, time_ns, time_ns, time_ns, mean, cov, report.label)
     claim.heard_by[sensor_id] = time_ns
+    _weigh(claim, report, sightings, 0.0)
     return claim
 
 
@@ -198,7 +201,7 @@ def _motion_noise(dt_s: float, calm: float) -> FloatArray:
     return _CLAIM_ACCEL2 * noise
 
 
-def hear(claim: Claim, report: Measurement, sensor_id: str, time_ns: int, sightings: list[Sighting]) -> None:
+def hear(claim: Claim, report: Measurement, sensor_id: str, time_ns: int, sightings: Collection[Sighting]) -> None:
     """Take a further report of the same id, and weigh it against the sighted tracks.
 
     A report from where no aircraft could have come since the last is kept aside: it is a slip, another body with the
@@ -271,7 +274,7 @@ def _jump(claim: Claim, report: Measurement, sensor_id: str, time_ns: int) -> No
 # --- weighing --------------------------------------------------------------------------------------------------------
 
 
-def _weigh(claim: Claim, report: Measurement, sightings: list[Sighting], elapsed_s: float) -> None:
+def _weigh(claim: Claim, report: Measurement, sightings: Collection[Sighting], elapsed_s: float) -> None:
     elapsed_s = max(elapsed_s, 0.1)
     rate, slow = (1.0 - math.exp(-elapsed_s / memory_s) for memory_s in (_MEMORY_S, _ALIKE_S))
     kept: dict[int, Likeness] = {}
@@ -386,7 +389,7 @@ def _offers(claim: Claim) -> Iterator[tuple[int, float]]:
     for number, known in claim.likeness.items():
         if number == claim.attached:
             yield number, known.distance2 - _LOYALTY
-        elif known.evidence > _AGREES and claim.reports >= _FEWEST_REPORTS:
+        elif known.evidence > _AGREES:
             yield number, known.distance2
 
 
@@ -592,7 +595,7 @@ def _copied(known: Likeness, now_ns: int) -> float:
         return 0.0
     turns = min((now_ns - known.since_ns) / NS, _ALIKE_S) / _ALIKE_TURN_S
     alike = math.log(max(2.0 * known.travelled_m2, 1e-6) / max(known.apart_m2, 1e-6)) - 1.0
-    return max(0.0, min(turns * alike, _MOST_ALIKE))
+    return turns * max(0.0, min(alike, _MOST_ALIKE))
 
 
 def _odds(claim: Claim, sighting: Sighting) -> float:

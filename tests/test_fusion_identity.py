@@ -312,3 +312,10 @@ def test_a_claim_is_shown_as_what_it_says_it_is() -> None:
     airliner = [line | {"class": "airplane"} for line in claims(far(circle(), (900.0, 400.0, 50.0)))]
     assert {t["class"] for t in run(airliner)} == {"airplane"}
     assert {t["class"] for t in run(claims(circle()))} == {"drone"}
+
+
+def test_the_claim_of_a_drone_that_is_seen_already_is_no_second_track() -> None:
+    path = circle()
+    tracks = run(seen([path], 5.0) + claims(path, begin=2.505, seconds=5.0))
+    assert len(of(tracks)) > 0
+    assert not any(t["claim_only"] for t in tracks)
