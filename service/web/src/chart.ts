@@ -331,11 +331,13 @@ function paintArea(context: CanvasRenderingContext2D, each: ChartTrack, chart: C
   const { track } = each;
   const area = areaOf(track, chart.sensors);
   const chosen = isChosen(each, chart);
-  const path = areaPath(area ?? ellipseOf(track.covariance), [track.enu[0], track.enu[1]], view);
+  const shape = area ?? ellipseOf(track.covariance);
+  const path = areaPath(shape, [track.enu[0], track.enu[1]], view);
+  const vague = "major" in shape ? Math.min(1, pointM / (shape.major * within95)) : 0.6; // the vaguer, the fainter
   context.fillStyle = context.strokeStyle = colourOf(each, chart, look);
-  context.globalAlpha = faded(track) * (chosen ? 0.22 : 0.1);
+  context.globalAlpha = faded(track) * (chosen ? 0.22 : 0.1) * vague;
   context.fill(path);
-  context.globalAlpha = faded(track) * (chosen ? 1 : area ? 0.55 : 0.7);
+  context.globalAlpha = faded(track) * (chosen ? 1 : area ? 0.55 : 0.7) * (chosen ? 1 : Math.sqrt(vague));
   context.lineWidth = (chosen ? 1.8 : 1) * view.dpr;
   context.setLineDash(area ? [6 * view.dpr, 4 * view.dpr] : []);
   context.stroke(path);

@@ -23,7 +23,7 @@ const fitFarthestM = 3000;
 /** Of a camera's range: what it sees at the end of it is seldom. */
 const fitReach = 0.7;
 /** Of a site that is smaller the air around it is shown too: what comes, comes from there. */
-const fitLeastM = 240;
+const [fitWideM, fitHighM] = [240, 160];
 const crowdedAt = 14;
 /** Kept free for the scale and the buttons, CSS pixels. */
 const footPx = 44;
@@ -98,7 +98,7 @@ function fitted(width: number, height: number, dpr: number): ChartView {
   const [xs, ys] = [corners.map(([x]) => x), corners.map(([, y]) => y)];
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const foot = footPx * dpr;
-  const scale = Math.min(width / Math.max(right - left, fitLeastM), Math.max(height - foot, height / 2) / Math.max(high - low, fitLeastM)) * 0.86;
+  const scale = Math.min(width / Math.max(right - left, fitWideM), Math.max(height - foot, height / 2) / Math.max(high - low, fitHighM)) * 0.86;
   return { centre: [(left + right) / 2, (low + high) / 2 - foot / 2 / scale], scale, width, height, dpr };
 }
 

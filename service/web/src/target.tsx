@@ -116,14 +116,28 @@ const hasCameras = computed(() => (plan.value?.sensors ?? []).some(({ lens }) =>
 
 const bands: readonly Band[] = ["visible", "infrared"];
 
+/** A camera, and when it was last the best. */
+interface Held {
+  readonly sensor: string;
+  readonly at: number;
+}
+
+/** A target is missed now and then in one picture: another camera is looked through only after this long. */
+const heldMs = 1500;
+
+function viewIn(track: ListedTrack, band: Band, held: Held | undefined): Held | undefined {
+  const [best, at] = [bestCamera(track.id, band, held?.sensor), performance.now()];
+  if (best === undefined) return held;
+  return held && best !== held.sensor && at - held.at < heldMs ? held : { sensor: best, at };
+}
+
 /** The cameras for the near view: that of an image track; for one of the site, in each band the one that shows it best. */
 function useViews(track: ListedTrack): readonly string[] {
-  const held = useRef<{ id: string; sensors: readonly (string | undefined)[] }>({ id: "", sensors: [] });
+  const before = useRef<{ id: string; views: readonly (Held | undefined)[] }>({ id: "", views: [] });
   if (track.space !== "world") return track.sensor === null ? [] : [track.sensor];
-  const before = held.current.id === track.id ? held.current.sensors : [];
-  const sensors = bands.map((band, index) => bestCamera(track.id, band, before[index]) ?? before[index]);
-  held.current = { id: track.id, sensors };
-  return sensors.filter((sensor) => sensor !== undefined);
+  const views = before.current.id === track.id ? before.current.views : [];
+  before.current = { id: track.id, views: bands.map((band, index) => viewIn(track, band, views[index])) };
+  return before.current.views.flatMap((view) => (view ? [view.sensor] : []));
 }
 
 function Found({ track }: { track: ListedTrack }) {
