@@ -39,22 +39,34 @@ TURN = 4.0
 #: What annotators leave free on each side of an object, network pixels: about the same for small and large ones
 #: (measured on infrared `train` against sky: medians 3.1–6.4), so that a zoom must not scale it.
 MARGIN = 3.5
-#: How often an object of another clip is put in, at most, each time by the same chance.
-PASTES = 2
 #: The standard deviation of brightness up to which the sky that an object is cut out of is plain, and what it goes
 #: before; the least contrast of such an object (one that cannot be seen would teach to see things); in grey levels.
 PLAIN, BUSY = 8.0, 16.0
 FAINTEST = 7.0
-#: Least share of its contrast that a pasted object keeps: haze.
-HAZIEST = 0.4
-#: Sizes that a pasted object is given, network pixels, and how far it is zoomed for it. All classes get the same sizes:
-#: in `train` no helicopter is distant in visible and no airplane close in infrared, and size must not name the class.
-PASTED_SIZES = (7.0, 40.0)
+#: How far a pasted object is zoomed.
 PASTED_ZOOM = (0.12, 1.35)
 #: Share of crops of a camera that turns, and how fast it does, network pixels a second (standard deviation).
 PANNED, PAN = 0.15, 20.0
 _MOST_BOXES = 12
 _BIRD = CLASSES.index("bird")
+
+
+@dataclass(frozen=True, slots=True)
+class Pasting:
+    """What is put into crops from other clips.
+
+    Attributes:
+        share, calm_share: of crops that get an object, each of `times` times; and in the calm end.
+        sizes: that it is given, network pixels. All classes get the same: in `train` no helicopter is distant in
+            visible and no airplane close in infrared, and size must not name the class.
+        haziest: least share of its contrast that it keeps.
+    """
+
+    times: int = 2
+    share: float = 0.4
+    calm_share: float = 0.1
+    sizes: tuple[float, float] = (7.0, 40.0)
+    haziest: float = 0.4
 
 
 @dataclass(slots=True)
@@ -84,12 +96,19 @@ class Sampler:
     Attributes:
         calm: from now on crops are close to what a camera gives: little is pasted, the polarity stays and sizes change
             little. A network that ends on such crops fits its boxes better (YOLOX, Ge et al. 2021, section 2.1).
-        pasted, calm_pasted: share of crops that get an object of another clip, each of `PASTES` times.
     """
 
-    def __init__(self, clips: list[Clip], footage: Footage, looks: Architecture, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        clips: list[Clip],
+        footage: Footage,
+        looks: Architecture,
+        size: int,
+        seed: int,
+        pasting: Pasting = Pasting(),
+    ) -> None:
         self.footage, self.band, self.size, self.calm = footage, looks.band, size, False
-        self.pasted, self.calm_pasted = 0.4, 0.1
+        self.pasting = pasting
         self._ages = np.array([round(age / GRID_S) for age in looks.history])
         self.random = np.random.default_rng(seed)
         self.noise = torch.Generator(footage.device).manual_seed(seed)
@@ -106,8 +125,9 @@ class Sampler:
         pans = self._pans(count)
         view = self._view(pictures, warp, pans)
         seen = _moved(marked, warp, self.size)
-        for _ in range(PASTES):
-            chosen = np.flatnonzero(self.random.random(count) < (self.calm_pasted if self.calm else self.pasted))
+        share = self.pasting.calm_share if self.calm else self.pasting.share
+        for _ in range(self.pasting.times):
+            chosen = np.flatnonzero(self.random.random(count) < share)
             self._paste(view, seen, chosen, pans)
         self._degrade(view)
         bird_weight = torch.from_numpy(self._bird_weight[self._clip_of[pictures]]).to(self.footage.device)
@@ -157,10 +177,9 @@ class Sampler:
         into = self._on(rows[kept])
         source = self._view(pictures[kept], warp[kept], pans[rows[kept]])
         mask = _Mask(self._on(at[kept]), self._on(half[kept]), self.size)
-        haze = self._on(
-            np.exp(self.random.uniform(np.log(HAZIEST), 0, len(kept))) ** (self.random.random(len(kept)) < 0.5)
-        )
-        shown, haze = mask.visible(source, view, into, haze.float())
+        haziest = abs(np.log(self.pasting.haziest))
+        haze = np.exp(self.random.uniform(-haziest, haziest, len(kept))).clip(max=1.0)
+        shown, haze = mask.visible(source, view, into, self._on(haze.astype(np.float32)))
         mask.put(source, view, into, haze * shown)
         put = kept[shown.cpu().numpy()]
         free = (~seen.there[rows[put]]).argmax(1)
@@ -207,7 +226,7 @@ class Sampler:
 
     def _pasted_zoom(self, side: np.ndarray) -> np.ndarray:
         """The zoom that gives objects of so many network pixels a size that any class may have."""
-        wanted = np.exp(self.random.uniform(*np.log(PASTED_SIZES), len(side)))
+        wanted = np.exp(self.random.uniform(*np.log(self.pasting.sizes), len(side)))
         margin = np.minimum(2 * MARGIN, 0.6 * side)
         return np.clip((wanted - margin).clip(1.0) / (side - margin).clip(1e-3), *PASTED_ZOOM)
 

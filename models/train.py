@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from models.halmstad import load_clips
 from models.infer import WeightsError, architecture_of, load_network
 from models.input_ranges import set_largest_inputs
 from models.losses import Targets, detection_loss
-from models.sampling import Sampler
+from models.sampling import Pasting, Sampler
 from models.types import Band
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+_AHEAD = 4  # batches
 _TOLD, _SAVED = 50, 250  # steps between a word about them, and between checkpoints
 
 
@@ -53,14 +54,19 @@ class Recipe:
     warm_up: int = 300
     average: float = 0.999
     calm: float = 0.12  # share of the steps, the last ones, on crops close to what a camera gives
-    pasted: float = 0.4  # how often an object of another clip is put into a crop, and in the calm end
-    calm_pasted: float = 0.1
+    pasting: Pasting = field(default_factory=Pasting)
     seed: int = 1
     size: str = "large"  # a key of `detector.SIZES`
 
 
 #: As many steps as seven and eight minutes gave on an NVIDIA H200 that both shared.
-RECIPES: dict[str, Recipe] = {"infrared": Recipe("infrared", steps=10387), "visible": Recipe("visible", steps=6722)}
+_WARM = Pasting(times=1, sizes=(9.5, 36.0), haziest=1.0)
+_SHORT: dict[str, Any] = {"steps": 1800, "warm_up": 100, "average": 0.998, "calm": 0.2, "pasting": _WARM}
+RECIPES: dict[str, Recipe] = {
+    "infrared": Recipe("infrared", **_SHORT),
+    "infrared-small": Recipe("infrared", **_SHORT, size="small"),
+    "visible": Recipe("visible", steps=6722),
+}
 
 
 def train(recipe_name: str, data: Path, work: Path, device: str = "auto", **how: Any) -> Path:
@@ -122,8 +128,8 @@ def learn(
     if start and not run.step:
         run.begin_with(start)
     footage = Footage(clips, recipe.band, work / "cache", where)
-    sampler = Sampler(clips, footage, run.network.architecture, recipe.crop, recipe.seed + run.step)
-    sampler.pasted, sampler.calm_pasted = recipe.pasted, recipe.calm_pasted
+    looks, seed = run.network.architecture, recipe.seed + run.step
+    sampler = Sampler(clips, footage, looks, recipe.crop, seed, recipe.pasting)
     try:
         _loop(run, sampler, min(cap or recipe.steps, recipe.steps) if minutes is None else None, minutes)
     finally:
@@ -229,25 +235,12 @@ def _loop(run: Run, sampler: Sampler, last: int | None, minutes: float | None) -
 
 def _batches(sampler: Sampler, size: int, count: int | None) -> Iterator[tuple[Tensor, Targets]]:
     """So many batches, or batches for ever, drawn by one thread ahead of the network, in one fixed order."""
-    ready: queue.Queue[tuple[Tensor, Targets]] = queue.Queue(maxsize=4)
-    over = threading.Event()
-
-    def draw() -> None:
-        while not over.is_set():
-            batch = sampler.draw(size)
-            while not over.is_set():
-                try:
-                    ready.put(batch, timeout=0.5)
-                    break
-                except queue.Full:
-                    continue
-
-    threading.Thread(target=draw, daemon=True, name="sampler").start()
-    try:
+    ahead: deque[Future[tuple[Tensor, Targets]]] = deque()
+    with ThreadPoolExecutor(1, "sampler") as thread:
         for _ in itertools.count() if count is None else range(count):
-            yield ready.get()
-    finally:
-        over.set()
+            while len(ahead) < _AHEAD:
+                ahead.append(thread.submit(sampler.draw, size))
+            yield ahead.popleft().result()
 
 
 def write_weights(run: Run, recipe_name: str, folder: Path = WEIGHTS_FOLDER) -> Path:

@@ -17,7 +17,7 @@ from models.halmstad import Clip
 from models.history import History
 from models.losses import Targets
 from models.planes import normalise, spatial_planes
-from models.sampling import MARGIN, Sampler, _back
+from models.sampling import MARGIN, Pasting, Sampler, _back
 from models.types import CLASSES, Band
 
 SIDE, LEFT, TOP = 10, 60, 40  # of a bright square on gray, whose box has the margin that annotators leave
@@ -119,8 +119,8 @@ def test_an_object_of_another_clip_is_put_where_its_box_says(tmp_path: Path, mon
     monkeypatch.setattr("models.sampling.AIMED", 0.0)
     clips = [a_clip(tmp_path, "infrared", its_box(), "square"), a_clip(tmp_path, "infrared", np.zeros((0, 6)), "sky")]
     footage = footage_of(tmp_path, monkeypatch, clips, a_square(), np.full((96, 128, 1), 90, np.uint8))
-    sampler = Sampler(clips, footage, Architecture("infrared"), 64, seed=5)
-    sampler.chances, sampler.pasted = np.array([0.5, 0.5]), 1.0
+    sampler = Sampler(clips, footage, Architecture("infrared"), 64, seed=5, pasting=Pasting(share=1.0))
+    sampler.chances = np.array([0.5, 0.5])
     put = 0
     for planes, boxes, labels in crops(sampler, 300):
         bright = np.abs(planes[0] - np.median(planes[0]))
