@@ -50,6 +50,8 @@ def _facts(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("| | |", "| --- | --- |")
     yield f"| data | {card['data']} |"
     yield f"| made by | `{card['command']}`, {card['steps_done']} steps of {recipe['batch']} crops |"
+    if "sampler" in card:
+        yield f"| sampler | {card['sampler']} |"
     yield f"| SHA-256 | `{card['sha256']}` |"
     yield "| licence | Apache-2.0, as the program; the recordings are CC0 |"
 
