@@ -29,7 +29,16 @@ WAIT_MS = 60_000  # a busy machine is not a broken console
 DRONE, CHOSEN = (245, 165, 36), (255, 255, 255)  # --drone and --chosen of styles/tokens.css
 HELICOPTER = (216, 134, 184)
 
-#: Cameras of a simulated site that are not told where they stand.
+#: A simulated site whose cameras stand where they do.
+PLACED_COMMAND = """
+import sys; sys.path.insert(0, sys.argv.pop(1))
+import seeing
+from service import cli, detection
+seeing.watch()
+detection.load = lambda band, settings: seeing.Seeing()
+cli.main()
+"""
+#: The same, but its cameras are not told where they stand.
 COMMAND = """
 import sys; sys.path.insert(0, sys.argv.pop(1))
 import seeing
@@ -118,10 +127,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def service(port: int, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Two cameras on `port`, once it listens."""
-    arguments = ["demo", "--scenario", SCENARIO, "--port", str(port), "--data", str(folder)]
-    with started([sys.executable, "-c", COMMAND, str(Path(__file__).parent), *arguments]) as process:
+def service(
+    port: int, folder: Path, command: str = COMMAND, scenario: str = SCENARIO
+) -> Iterator[subprocess.Popen[str]]:
+    """Cameras of a scenario on `port`, once it listens."""
+    arguments = ["demo", "--scenario", scenario, "--port", str(port), "--data", str(folder)]
+    with started([sys.executable, "-c", command, str(Path(__file__).parent), *arguments]) as process:
         yield process
 
 

@@ -21,7 +21,7 @@ const [leastScale, mostScale] = [0.002, 60];
 /** Sensors, their fields and zones further out than this do not decide what is shown at first. */
 const fitFarthestM = 3000;
 /** Of a camera's range: what it sees at the end of it is seldom. */
-const fitReach = 0.7;
+const fitReach = 0.8;
 /** Of a site that is smaller the air around it is shown too: what comes, comes from there. */
 const [fitWideM, fitHighM] = [240, 160];
 const crowdedAt = 14;

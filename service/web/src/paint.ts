@@ -120,6 +120,7 @@ export function paint(
   const tracks = [...header.tracks].sort((a, b) => rank(a) - rank(b)); // what matters most on top, and labelled first
   for (const track of tracks) paintTrail(context, track, view, colourOf(track, look, options));
   const taken = tracks.map((track) => framed(track.box, view));
+  taken.push({ x: 0, y: 0, width: canvas.width, height: headPx * view.dpr });
   for (const track of tracks) paintFrame(context, track, view, look, options);
   paintExpected(context, view, look, options);
   if (options.labels) for (const track of tracks.reverse()) paintLabel(context, track, view, look, options, taken);
@@ -264,6 +265,9 @@ function paintLeader(context: CanvasRenderingContext2D, named: Rectangle, place:
   context.lineTo(toX, toY);
   context.stroke();
 }
+
+/** At the head of a camera's picture stands its name: labels keep off. */
+const headPx = 26;
 
 /** A picture narrower than this, in CSS pixels, has room for short labels only. */
 const smallPx = 430;
