@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe, keep
+from benchmarks.machine import RESULTS, describe, keep
 from models.evaluate import operating
 from models.halmstad import Clip, decode, load_clips
 from models.infer import Detector, HostBackend, load_detector
@@ -265,19 +266,30 @@ ENCODERS: dict[str, Callable[[Pictures], Pictures]] = {
     "H.264, crf 23, no delay": partial(X264, crf="23", tune="zerolatency", fps=25),
     "H.264, crf 35, no delay": partial(X264, crf="35", tune="zerolatency", fps=25),
     "H.264, 1 Mbit/s, no delay": partial(X264, bit_rate=1_000_000, tune="zerolatency", fps=25),
+    "H.264, crf 48": partial(X264, crf="48", fps=25),
     "MPEG-4, 1 Mbit/s": partial(recoded, codec="mpeg4", bit_rate=1_000_000, fps=25),
 }
 
 
 def freezes(data: Path, band: Band) -> dict[str, Any]:
-    """Share of frozen pictures that are left out, by encoder; and of live ones, in all of `val`."""
+    """Shares, by encoder: of frozen pictures that are left out, and of live ones that are said to be frozen.
+
+    And of all frames of `val` as they are: how many are left out.
+    """
     clips = load_clips(data, band, "val")
-    report: dict[str, Any] = {}
+    left_out, frozen = {}, {}
     for name, encoder in ENCODERS.items():
-        left_out = np.concatenate([_frozen_left_out(encoder, clip) for clip in chosen(clips)])
-        report[name] = round(float(left_out.mean()), 3)
+        some = chosen(clips)
+        left_out[name] = round(float(np.concatenate([_frozen_left_out(encoder, clip) for clip in some]).mean()), 3)
+        frozen[name] = round(float(np.concatenate([_live_frozen(encoder, clip) for clip in some]).mean()), 3)
     live = [reason for clip in clips for reason in reasons(decode(clip), FPS)]
-    return {"frozen frames left out": report, "live frames": len(live), "live frames left out": sum(map(bool, live))}
+    return {"frozen frames left out": left_out, "live frames said to be frozen": frozen,
+            "live frames": len(live), "live frames left out": sum(map(bool, live))}  # fmt: skip
+
+
+def _live_frozen(encoder: Callable[[Pictures], Pictures], clip: Clip) -> NDArray[np.bool_]:
+    sent = encoder(list(itertools.islice(decode(clip), 75)))
+    return np.array([reason == "frozen" for reason in reasons(sent, 25)])
 
 
 def _frozen_left_out(encoder: Callable[[Pictures], Pictures], clip: Clip) -> NDArray[np.bool_]:
@@ -293,18 +305,75 @@ def reasons(pictures: Iterable[Picture], fps: int) -> Iterator[str]:
         yield stillness.see(picture, number * SECOND_NS // fps)
 
 
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "robustness.md"
+BEGIN, END = "<!-- python -m benchmarks.degraded --page -->", "<!-- end -->"
+
+
+def tables(reports: dict[str, dict[str, Any]]) -> str:
+    """Markdown of what is kept of both bands."""
+    head = ["", *(f"{band}: {what}" for band in reports for what in ("drone F1", "mean F1", "false drones a minute"))]
+    names = [each.name for each in DEGRADATIONS if any(each.name in report["rows"] for report in reports.values())]
+    rows = [
+        [name, *(cell for report in reports.values() for cell in _cells(report["rows"].get(name)))] for name in names
+    ]
+    kinds = {"frozen, left out": "frozen frames left out", "live, called frozen": "live frames said to be frozen"}
+    columns = [(r["freezes"][key], f"{band}: {what}") for band, r in reports.items() for what, key in kinds.items()]
+    encoders = [[name, *(f"{figures[name]:.2f}" for figures, _ in columns)] for name in ENCODERS]
+    frozen = _markdown([["encoder", *(title for _, title in columns)], *encoders])
+    live = ", ".join(f"{band} {_of_live(report['freezes'])}" for band, report in reports.items())
+    return f"{_markdown([head, *rows])}\n\n{frozen}\n\nFrames of `val`, as they are, that were left out: {live}."
+
+
+def _cells(row: dict[str, float] | None) -> list[str]:
+    if row is None:
+        return ["", "", ""]
+    pairs = [f"{row[f'{what} f1 iou50']:.2f} / {row[f'{what} f1 centre']:.2f}" for what in ("drone", "mean")]
+    return [*pairs, f"{row['false drone boxes a minute']:.0f}"]
+
+
+def _of_live(figures: dict[str, Any]) -> str:
+    return f"{figures['live frames left out']} of {figures['live frames']}"
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    files = {band: RESULTS / f"degraded_{band}.json" for band in ("infrared", "visible")}
+    return {band: json.loads(path.read_text(encoding="utf-8")) for band, path in files.items() if path.is_file()}
+
+
+def write_page() -> None:
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(kept())}\n\n{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--band", choices=("visible", "infrared"), action="append")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each clip")
     parser.add_argument("--keep", action="store_true", help="write benchmarks/results/degraded_BAND.json")
+    parser.add_argument("--freezes", action="store_true", help="only frozen pictures; the rest stays as it is kept")
+    parser.add_argument("--page", action="store_true", help="only put what is kept into docs/robustness.md")
     given = parser.parse_args()
+    if given.page:
+        write_page()
+        return
     bands: list[Band] = given.band or ["infrared", "visible"]
     for band in bands:
         print(band)
-        report = {"machine": describe(), "seconds of each clip": given.seconds}
-        report |= {**table(given.data, band, given.seconds), "freezes": freezes(given.data, band)}
+        if given.freezes:
+            report = kept()[band]
+        else:
+            report = {"machine": describe(), "seconds of each clip": given.seconds}
+            report |= table(given.data, band, given.seconds)
+        report["freezes"] = freezes(given.data, band)
         print(f"  freezes: {report['freezes']}")
         if given.keep:
             print(keep(f"degraded_{band}", report))

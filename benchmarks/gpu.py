@@ -57,7 +57,7 @@ class Sizes:
     scenes: int = 3
 
 
-TINY = Sizes((1, 2), (2,), (1, 3), 0.2, 3, 128, (1, 16, 32), 1, 1)
+TINY = Sizes((1, 2), (2,), (1, 3), 0.2, 1, 128, (1, 16, 32), 1, 1)
 
 
 class Stopwatch:
@@ -94,7 +94,7 @@ class Stopwatch:
             work()
             self.wait()
 
-        for _ in range(3):
+        for _ in range(min(3, self.repeats)):
             done()
         return statistics.median(_wall(done) for _ in range(self.repeats))
 
@@ -416,7 +416,7 @@ class Keeper:
         self.path, self.until = path, time.perf_counter() + seconds
         self.report: Report = {}
 
-    def section(self, into: Report, name: str, work: Callable[[], Any]) -> None:
+    def section(self, into: Report, name: str, work: Callable[[], Any], of: str = "") -> None:
         begin = time.perf_counter()
         if begin > self.until:
             into[name] = "left out: the time was up"
@@ -425,7 +425,8 @@ class Keeper:
                 into[name] = self._rows(work())
             except Exception as error:  # a section that fails says so; the others are still worth the machine
                 into[name] = {"failed": f"{type(error).__name__}: {error}"}
-        print(f"{name} ({time.perf_counter() - begin:.1f} s): {json.dumps(into[name], indent=1)}", flush=True)
+        rows = into[name] if isinstance(into[name], list) else [into[name]]
+        print(f"{of} {name} ({time.perf_counter() - begin:.1f} s)", *map(json.dumps, rows), sep="\n  ", flush=True)
         if self.path is not None:
             self.path.write_text(json.dumps(self.report, indent=2) + "\n", encoding="utf-8")
 
@@ -474,7 +475,7 @@ def measure(
         sections["F1 on val"] = partial(recordings, data)
     for name, work in sections.items():
         for subject in subjects:
-            keeper.section(report[subject.band], name, partial(work, subject))
+            keeper.section(report[subject.band], name, partial(work, subject), subject.band)
     return report
 
 

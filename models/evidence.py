@@ -59,7 +59,11 @@ class Memory:
             self._known, self._begun_ns = _things(boxes[:0], class_scores[:0], 0.0), time_ns
         self._last_ns = time_ns
         time_s = (time_ns - self._begun_ns) * 1e-9
-        now, known = _things(boxes, class_scores, time_s), self._known.rows(self._known.seen_s >= time_s - HOLD_S)
+        known = self._known.rows(self._known.seen_s >= time_s - HOLD_S)
+        if not len(boxes):  # most looks at a sky: nothing to fold
+            self._known = known
+            return boxes.astype(np.float32), class_scores.astype(np.float32)
+        now = _things(boxes, class_scores, time_s)
         looked = now.logits.copy()
         mine, theirs = _pairs(now, known)
         _average(now, mine, known.rows(theirs))

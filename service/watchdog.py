@@ -170,9 +170,10 @@ class Stillness:
     """Which frames of a camera are no news, because the picture before comes again.
 
     A thermal camera repeats its picture while its shutter is shut to calibrate, half a second or two every few minutes;
-    an encoder or a converter that hangs does it for ever; one that makes 30 frames of 9 repeats two of three. A live
-    picture is never the same twice, bit for bit (no two in a row are in the recordings, and they are H.264), so nothing
-    that is live is ever left out. An encoder that keeps refining a still picture is not seen through.
+    an encoder or a converter that hangs does it for ever; one that makes 30 frames of 9 repeats two of three. What
+    counts is equality bit for bit: of the recordings of `val` no frame equals the one before, so hardly anything live
+    is left out. An encoder that keeps refining a still picture hides it, and one that has no bits for a quarter of
+    a second looks frozen (figures: docs/robustness.md).
     """
 
     def __init__(self) -> None:

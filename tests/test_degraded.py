@@ -10,12 +10,15 @@ import pytest
 from benchmarks.degraded import (
     DEGRADATIONS,
     EVERY,
+    PAGE,
     Degradation,
     Picture,
     inverted,
+    kept,
     looked_at,
     reasons,
     recoded,
+    tables,
     with_dead_pixels,
 )
 from models.halmstad import Clip
@@ -75,3 +78,7 @@ def test_an_encoder_gives_all_pictures_back_and_loses_something() -> None:
 def test_frozen_pictures_are_told_from_live_ones() -> None:
     live = pictures(1, 4)
     assert [bool(each) for each in reasons([*live, *[live[-1]] * 20, *live[:2]], 25)] == [False] * 4 + [True] * 22
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    assert tables(kept()) in PAGE.read_text(encoding="utf-8")

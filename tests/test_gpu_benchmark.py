@@ -19,6 +19,7 @@ from models.types import Detections
 MISSING = ("av", "pydantic", "fastapi", "openvino", "filterpy", "structlog")
 
 
+@pytest.mark.timeout(400)
 def test_all_of_it_runs_on_the_cpu_device_and_without_those_packages(tmp_path: Path) -> None:
     path = tmp_path / "gpu.json"
     code = f"import sys; sys.modules.update(dict.fromkeys({MISSING})); from benchmarks.gpu import main; main()"
