@@ -389,7 +389,7 @@ def _offers(claim: Claim) -> Iterator[tuple[int, float]]:
     for number, known in claim.likeness.items():
         if number == claim.attached:
             yield number, known.distance2 - _LOYALTY
-        elif known.evidence > _AGREES:
+        elif known.evidence - _copies(claim, number, claim.updated_ns)[0] > _AGREES:
             yield number, known.distance2
 
 
@@ -584,10 +584,14 @@ def _mirrored(claim: Claim, now_ns: int) -> tuple[float, str]:
 
     Two bodies that fly by themselves come apart as far as both travel; each turn in which they do not is a witness.
     """
-    others = [known for number, known in claim.likeness.items() if number != claim.attached]
-    alike = [(_copied(known, now_ns), _metres(known.gap_m)) for known in others]
-    nats, metres = max(alike, default=(0.0, 0.0))
+    nats, metres = _copies(claim, claim.attached, now_ns)
     return nats, f"{claim.claimed_id} claims to move as a body does that is seen {metres:.0f} m away"
+
+
+def _copies(claim: Claim, own: int | None, now_ns: int) -> tuple[float, float]:
+    """Nats for the claim being made of another body's way than that of track `own`, and how far off that body is, m."""
+    others = [known for number, known in claim.likeness.items() if number != own]
+    return max(((_copied(known, now_ns), _metres(known.gap_m)) for known in others), default=(0.0, 0.0))
 
 
 def _copied(known: Likeness, now_ns: int) -> float:

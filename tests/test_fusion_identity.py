@@ -189,8 +189,9 @@ def test_a_hover_far_off_is_no_mirror_image() -> None:
 
 
 def beside(
-    track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0, seconds: int = 10, ghost: Path | None = None
-) -> identity.Claim:
+    track: Path, claimed: Path, spread: FloatArray, *, bird: float = 0.0, seconds: int = 10,
+    ghost: Path | None = None, ghost_from: int = 0,
+) -> identity.Claim:  # fmt: skip
     """A claim after a report a second (σ 1 m) beside a track whose place has this covariance [3, 3], and a ghost on one
     camera's ray to the north."""
     covariance = np.eye(6)[None]
@@ -203,7 +204,7 @@ def beside(
         report = Measurement(Space.POSITION_VELOCITY, z, tuple(np.eye(6).ravel().tolist()), claimed_id="A")
         row = np.concatenate([track(second), moved[0]])[None]
         seen = [identity.Sighting(1, row, covariance, np.ones(1), bird)]
-        if ghost is not None:
+        if ghost is not None and second >= ghost_from:
             seen.append(
                 identity.Sighting(3, np.concatenate([ghost(second), np.zeros(3)])[None], vague, np.ones(1), 0.0)
             )
@@ -252,12 +253,15 @@ def test_a_lie_of_24_m_is_told_by_its_turns_within_ten_seconds() -> None:
 
 
 def test_a_ghost_does_not_wash_a_liar_white() -> None:
+    """Neither one that was there from the beginning, nor one that appears when the lie is known: it stays by itself."""
     path = circle(radius_m=5.0, speed_mps=4.0)
     lie = far(path, (0.0, 24.0, 0.0))
     liar = beside(path, lie, np.eye(3), seconds=14, ghost=lie)
-    assert liar.attached == 3
     ghost = identity.Sighting(3, np.zeros((1, 6)), np.eye(6)[None], np.ones(1), 0.0)
-    assert identity.judge(liar, ghost, 14 * NS, 2.0).identity is Identity.CONFLICTING
+    assert identity.judge(liar, ghost if liar.attached else None, 14 * NS, 2.0).identity is Identity.CONFLICTING
+    late = beside(path, lie, np.eye(3), seconds=14, ghost=lie, ghost_from=10)
+    assert late.attached is None
+    assert identity.judge(late, None, 14 * NS, 2.0).identity is Identity.CONFLICTING
 
 
 def test_an_honest_drone_in_formation_is_not_called_a_copy() -> None:
