@@ -292,6 +292,7 @@ class CameraModel:
         return u, v, (du_da, du_db, dv_db)
 
 
+@lru_cache(maxsize=1024)  # a scan brings its camera along, and one that is replayed is built of it again
 def _fold_radius2(distortion: tuple[float, float, float, float, float]) -> float:
     """Smallest squared radius where the distorted radius r(1 + k1 r² + k2 r⁴ + k3 r⁶) stops growing, or infinity."""
     k1, k2, _, _, k3 = distortion

@@ -55,7 +55,7 @@ class Sequencer:
 
     def flush(self) -> list[Scan | Heartbeat]:
         """All that is left, in order: a recording has ended."""
-        return self._release(max((key[0] for key, _, _ in self._heap), default=0))
+        return self._release(max((look[0] for (look, _), _, _ in self._heap), default=0))
 
     def take_refused(self) -> list[tuple[int, str]]:
         """(sequence, reason) of messages refused since the last call."""
@@ -73,7 +73,7 @@ class Sequencer:
         if self._horizon_ns is not None and horizon_ns <= self._horizon_ns:
             return []
         ready: list[Scan] = []
-        while self._heap and self._heap[0][0][0] <= horizon_ns:
+        while self._heap and self._heap[0][0][0][0] <= horizon_ns:
             ready.append(heapq.heappop(self._heap)[2])
         if ready or self.heartbeats:
             self._horizon_ns = horizon_ns
@@ -83,7 +83,7 @@ class Sequencer:
         if len(self._heap) <= self.limit:
             return []
         self.counts["let go early, too many held"] += 1
-        return self._release(self._heap[0][0][0])
+        return self._release(self._heap[0][0][0][0])
 
     def _agreed_time(self, scan: Scan) -> int:
         newest = self._newest.setdefault(scan.sensor_id, [])
@@ -98,7 +98,7 @@ class Sequencer:
         """One scan of the reports of one look; a report that is there twice is taken once."""
         out: list[Scan] = []
         for scan in ready:
-            if out and _same_look(out[-1], scan):
+            if out and _look(out[-1]) == _look(scan):
                 fresh = tuple(m for m in scan.measurements if m not in out[-1].measurements)
                 if len(fresh) < len(scan.measurements):
                     self._refuse(scan, "a duplicate")
@@ -112,17 +112,35 @@ class Sequencer:
         self._refused.append((scan.sequence, reason))
 
 
-_Key = tuple[int, str, str, float, str]
+class _Content:
+    """What a scan says, for an order of those that are equal in all else; written out only where that is asked."""
+
+    __slots__ = ("_measurements",)
+
+    def __init__(self, measurements: tuple[Measurement, ...]) -> None:
+        self._measurements = measurements
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content) and str(self) == str(other)
+
+    def __lt__(self, other: _Content) -> bool:
+        return str(self) < str(other)
+
+    def __str__(self) -> str:
+        return ";".join(map(repr, self._measurements))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_Look = tuple[int, str, str, float]
+_Key = tuple[_Look, _Content]
 
 
 def _key(scan: Scan) -> _Key:
+    return _look(scan), _Content(scan.measurements)
+
+
+def _look(scan: Scan) -> _Look:
+    """What the reports of one look have in common."""
     wave = next((m.propagation_mps for m in scan.measurements if m.propagation_mps), 0.0)
-    return scan.time_ns, scan.sensor_id, scan.space, wave, ";".join(_content(m) for m in scan.measurements)
-
-
-def _content(measurement: Measurement) -> str:
-    return repr(measurement)
-
-
-def _same_look(a: Scan, b: Scan) -> bool:
-    return _key(a)[:4] == _key(b)[:4]
+    return scan.time_ns, scan.sensor_id, scan.space, wave

@@ -234,7 +234,8 @@ def record(
     output: Annotated[Path, typer.Option("--output", help="Flight to write (.mcap).")],
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="How long. [until stopped]")] = None,
 ) -> None:
-    """Record a running service from outside, by its WebSocket; a service records itself with `recording:`.
+    """Record a running service from outside, by its interface: it begins a file of its own, which is
+    fetched when the time is over. The service has to record (`recording:` in its site file).
 
     Example: deeplomatics record --url http://127.0.0.1:8000 --output flight.mcap
     """

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -319,6 +320,28 @@ class Replay:
 # ── Whether it came out the same ────────────────────────────────────────────────────────────────────────────────────
 
 
+class Said(NamedTuple):
+    """One message that counts: of which stream, its hash, and its time."""
+
+    stream: str
+    hash: bytes
+    time_ns: int
+
+
+def said(message: Message) -> Said | None:
+    """Only what a pipeline makes counts, not what it is given."""
+    match message:
+        case CameraUpdate():
+            stream = f"camera {message.sensor_id}"
+        case WorldUpdate():
+            stream = "world"
+        case Alert():
+            stream = "alerts"
+        case _:
+            return None
+    return Said(stream, hashlib.sha256(canonical(message)).digest(), message.time_ns)
+
+
 class Outcome:
     """What was said of each camera and of the site, message by message, as hashes."""
 
@@ -326,19 +349,10 @@ class Outcome:
         self._said: dict[str, list[bytes]] = {}
         self._times: dict[str, list[int]] = {}
 
-    def add(self, message: Message) -> None:
-        """Only what a pipeline makes counts, not what it is given."""
-        match message:
-            case CameraUpdate():
-                stream = f"camera {message.sensor_id}"
-            case WorldUpdate():
-                stream = "world"
-            case Alert():
-                stream = "alerts"
-            case _:
-                return
-        self._said.setdefault(stream, []).append(hashlib.sha256(canonical(message)).digest())
-        self._times.setdefault(stream, []).append(message.time_ns)
+    def add(self, said: Said | None) -> None:
+        if said is not None:
+            self._said.setdefault(said.stream, []).append(said.hash)
+            self._times.setdefault(said.stream, []).append(said.time_ns)
 
     def __len__(self) -> int:
         return sum(map(len, self._said.values()))
@@ -393,11 +407,13 @@ class Run:
     def over(self, pieces: Iterable[Envelope | Stored]) -> Iterator[tuple[int, Publication]]:
         """What is published, each with its time on the bus."""
         for piece in pieces:
+            then, once = None, None
             if isinstance(piece, Envelope):
                 self.first_ns, self.last_ns = self.first_ns or piece.received_ns, piece.received_ns
-                self.recorded.add(piece.message)
+                then, once = piece.message, said(piece.message)
+                self.recorded.add(once)
             for publication in self.replay.step(piece):
-                self.replayed.add(publication[1])
+                self.replayed.add(once if publication[1] is then else said(publication[1]))
                 yield self.last_ns, publication
 
 

@@ -43,7 +43,7 @@ from service.journal import FrameShelf, Journal
 from service.journal_about import About, CameraAbout, site_text
 from service.live import LiveState
 from service.recording import RecordingPolicy, RecordingSettings
-from service.replay import Outcome
+from service.replay import Outcome, said
 from service.schemas import rfc3339
 from service.settings import DetectorSettings
 from service.simulated_sound import BLOCK_NS, array_config, sound_blocks
@@ -262,7 +262,7 @@ class Simulation:
         self._journal.step(envelopes)
         self.messages += len(envelopes)
         for envelope in envelopes:
-            self.outcome.add(envelope.message)
+            self.outcome.add(said(envelope.message))
         if self._journal.state.state != "recording":
             raise SimulateError(f"the flight cannot be written: {self._journal.state.reason}")
 
