@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 from console_site import Open, posted_site
+from test_console_pages import AXE, FAULTS
 
 FLOCK = 6
 
@@ -42,6 +43,8 @@ def test_many_alerts_of_one_kind_stand_in_one_row_that_opens(open_page: Open, fl
     rows = bundle.get_by_role("listitem")
     assert rows.count() == FLOCK
     page.screenshot(path=artifacts / "console-1440-flood-open.png")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(FAULTS) == []
     rows.last.get_by_role("button", name="was in Hangar").click()
     assert rows.last.locator("strong").inner_text() in page.get_by_role("region", name="Alerts").inner_text()
 
