@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 from starlette.testclient import TestClient
 
 from fusion.alerts import Alert, AlertKind, Trouble
@@ -22,7 +23,7 @@ from service.settings import Settings
 from service.types import Envelope
 
 from flight_scene import scene_site  # isort: skip
-from live_site import local_client  # isort: skip
+from live_site import local_client, served  # isort: skip
 
 
 @pytest.fixture(params=["with a world", "cameras alone"])
@@ -72,6 +73,27 @@ def test_a_full_disk_is_an_alert_that_is_acknowledged_and_ends(pipeline: Pipelin
         states = [(each["active"], each["acknowledged"]) for each in heard]
         assert states == [(True, False), (True, True), (False, True)]
         assert client.get("/api/v1/statistics").json()["alerts"]["by_kind"]["recording"] == 1
+
+
+def test_the_console_shows_it_and_takes_note(built: None, browser: Browser, pipeline: Pipeline) -> None:
+    assert pipeline.journal is not None
+    with served(create_app(pipeline)) as port:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        pipeline.bus.publish("clock", Heartbeat(pipeline.clock.now_ns()))
+        row = page.locator("[data-alert]")
+        row.wait_for(timeout=30_000)
+        assert f"Nothing is recorded: {pipeline.journal.folder.folder}: less than 0.5 GB is free." in row.inner_text()
+        page.locator(".alerts input").fill("Meier")
+        row.locator(".acknowledge").click()
+        page.get_by_text("acknowledged by Meier").wait_for(timeout=30_000)
+        ROOM[0] = 10**12
+        end = time.monotonic() + 30.0
+        while row.count() and time.monotonic() < end:
+            pipeline.bus.publish("clock", Heartbeat(pipeline.clock.now_ns()))
+            page.wait_for_timeout(100)
+        assert row.count() == 0
+        page.close()
 
 
 def test_a_replay_counts_alerts_as_they_were_counted() -> None:

@@ -38,6 +38,6 @@ export function alertText(alert: Alert): string {
     case "claim_conflict":
       return evidenceText(alert.text.replace(`${alert.track}: `, ""));
     case "recording":
-      return `${alert.active ? t.unrecorded : t.wasUnrecorded}: ${alert.text}`;
+      return `${alert.active ? t.unrecorded : t.wasUnrecorded}: ${alert.text.replace("Nothing is recorded in ", "")}`;
   }
 }

@@ -18,7 +18,7 @@ import { SensorPage } from "./sensor_page";
 import { SensorList } from "./sensors";
 import { SetupPage } from "./setup";
 import { located } from "./site";
-import { full, sensors, tracks } from "./state";
+import { alerts, full, sensors, tracks } from "./state";
 import { language, words } from "./strings";
 import { StatisticsPage } from "./statistics";
 import { TargetPanel } from "./target";
@@ -101,6 +101,7 @@ function SeeingPage() {
       <Wall />
       {below && <TargetPanel />}
       <div class="side" ref={side.element}>
+        {alerts.value.length > 0 && <AlertPanel />}
         {!below && <TargetPanel />}
         <TrackList />
         <SensorList />
