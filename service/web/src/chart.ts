@@ -384,12 +384,19 @@ function paintHeading(context: CanvasRenderingContext2D, each: ChartTrack, chart
 /** Of a track that flies into no zone, so far ahead is shown; into one, until it is there. */
 const aheadS = 10;
 
+type Path = readonly (readonly [number, Place])[];
+
 /** Places from now on, by seconds after the forecast: where it is, where it will be. */
-function pathOf({ track }: ChartTrack, { forecast, entries }: Ahead): readonly (readonly [number, Place])[] {
+function fromNow({ track }: ChartTrack, { forecast }: Ahead): Path {
   const passed = (Date.parse(track.time) - Date.parse(forecast.time)) / 1000;
-  const until = Math.max(entries[0]?.after ?? 0, aheadS);
-  const steps = forecast.steps.filter(({ after }, index, all) => after > passed && (all[index - 1]?.after ?? 0) < until);
+  const steps = forecast.steps.filter(({ after }) => after > passed);
   return [[passed, [track.enu[0], track.enu[1]]], ...steps.map(({ after, enu }) => [after, [enu[0], enu[1]]] as const)];
+}
+
+/** As far as it is drawn: until it is in a zone, or some seconds. */
+function pathOf(each: ChartTrack, ahead: Ahead): Path {
+  const until = Math.max(ahead.entries[0]?.after ?? 0, aheadS);
+  return fromNow(each, ahead).filter((_, index, all) => (all[index - 1]?.[0] ?? 0) < until);
 }
 
 const aheadOf = (each: ChartTrack, chart: Chart): Ahead | undefined => {
@@ -446,7 +453,7 @@ function paintEntries(
 ): void {
   const ahead = aheadOf(each, chart);
   for (const entry of ahead?.entries ?? []) {
-    const at = ahead && placeAt([[0, [each.track.enu[0], each.track.enu[1]]], ...ahead.forecast.steps.map(({ after, enu }) => [after, [enu[0], enu[1]]] as const)], entry.after);
+    const at = ahead && placeAt(fromNow(each, ahead), entry.after);
     if (!at) continue;
     const [x, y] = [xOf(view, at[0]), yOf(view, at[1])];
     const colour = entry.exclusion ? look.chart.exclusion : look.chart.alert;
@@ -476,7 +483,7 @@ function paintEntries(
 }
 
 /** Between two points of a path; undefined beyond it. */
-function placeAt(path: readonly (readonly [number, Place])[], after: number): Place | undefined {
+function placeAt(path: Path, after: number): Place | undefined {
   const next = path.findIndex(([time]) => time >= after);
   const [from, to] = [path[Math.max(0, next - 1)], path[next]];
   if (!from || !to) return undefined;
