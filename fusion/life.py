@@ -12,7 +12,7 @@ from tracking.types import Status
 
 _MOST_LOG_ODDS = 14.0
 _LEAST_LOG_CLASS = -12.0
-MOST_LOG_RATIO = 6.0  # of one report
+MOST_LOG_RATIO = 6.0  # of one report, for or against
 _LATE_NS = 1_000_000_000
 #: An ambiguous crossing of rays waits this long, and so does a ray that may cross another before it counts as a track.
 PATIENCE_NS = 1_000_000_000
@@ -140,8 +140,9 @@ def hit(target: Target, sensor_id: str, time_ns: int, log_ratio: float, look_s: 
     """
     last_ns = target.seen.get(sensor_id)
     lasts = 0.0 if last_ns is None or vetted else math.exp(-max(time_ns - last_ns, 0) * 1e-9 / look_s)
-    by_chance = lasts + (1.0 - lasts) * math.exp(-min(log_ratio, MOST_LOG_RATIO))
-    target.log_odds = min(target.log_odds - math.log(by_chance), _MOST_LOG_ODDS)
+    ratio = max(-MOST_LOG_RATIO, min(log_ratio, MOST_LOG_RATIO))
+    by_chance = lasts + (1.0 - lasts) * math.exp(-ratio)
+    target.log_odds = _bounded(target.log_odds - math.log(by_chance))
     target.updated_ns, target.seen[sensor_id], target.looked[sensor_id] = time_ns, time_ns, time_ns
     target.hits += 1
     target.misses = 0
@@ -152,7 +153,7 @@ def miss(target: Target, sensor_id: str, time_ns: int, probability: float, look_
     from a camera (a tree, the sun) hides it from the next frame too."""
     share = _fresh_share(target.looked, sensor_id, time_ns, look_s)
     target.looked[sensor_id] = time_ns
-    target.log_odds += share * math.log(1.0 - probability)
+    target.log_odds = _bounded(target.log_odds + share * math.log(1.0 - probability))
     target.misses += 1
 
 
@@ -181,6 +182,10 @@ def next_status(target: Target, now_ns: int, settings: FusionSettings) -> Status
     if target.log_odds < _logit(settings.delete) or silent_s > settings.lost_s:
         return Status.DELETED
     return Status.COASTING if silent_s > settings.coast_s else Status.CONFIRMED
+
+
+def _bounded(log_odds: float) -> float:
+    return max(-_MOST_LOG_ODDS, min(log_odds, _MOST_LOG_ODDS))
 
 
 def _logit(probability: float) -> float:

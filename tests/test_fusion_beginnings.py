@@ -12,6 +12,7 @@ from benchmarks.fusion_scenes import START_S, ring, watch
 from benchmarks.fusion_speed import places
 from fusion.engine import FusionEngine
 from fusion.geometry import FloatArray, direction_to_angles
+from fusion.life import Target, hit
 from fusion.types import NS, Measurement, Scan, SensorPose, Space
 from tracking.types import Status
 
@@ -92,6 +93,13 @@ def test_a_drone_among_echoes_is_heard(sensors: int, heard_by_s: float) -> None:
     truth = place - (0.0, 0.0, 1.0)
     cosine = (towards * truth).sum(axis=1) / np.sqrt(np.square(towards).sum(axis=1) * np.square(truth).sum())
     assert cosine.max(initial=-1.0) > 0.99
+
+
+@pytest.mark.parametrize("log_ratio", [-math.inf, -1e4, math.inf])
+def test_one_report_says_only_so_much(log_ratio: float) -> None:
+    target = Target(1, 0, 0, 0.0)
+    hit(target, "cam", NS, log_ratio, 0.5, False)
+    assert abs(target.log_odds) == pytest.approx(6.0)
 
 
 def test_a_ray_on_a_known_target_joins_it_and_a_ray_beside_it_does_not() -> None:
