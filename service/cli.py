@@ -10,10 +10,11 @@ import json
 import os
 import re
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
@@ -138,6 +139,7 @@ Sensors = Annotated[
 ]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one. [8000]")]
 Host = Annotated[str | None, typer.Option(help="Address to serve on: of this machine only. [127.0.0.1]")]
+_DATA_FOLDER = "DEEPLOMATICS_DATA_FOLDER"
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the store.", file_okay=False)]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the detector runs.")]
 WeightsOption = Annotated[
@@ -157,7 +159,12 @@ def demo(
     scenario: Annotated[str, typer.Option("--scenario", help="Name of a scenario, or a scenario file.")] = "demo",
     host: Host = None,
     port: Port = None,
-    data: DataFolder = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Keep the store and the flights in this folder.", file_okay=False, envvar=_DATA_FOLDER
+        ),
+    ] = None,
     device: DeviceOption = Device.AUTO,
 ) -> None:
     """A simulated site, live, with the console in the browser.
@@ -169,11 +176,27 @@ def demo(
     from service.recording import RecordingSettings
 
     demo = Demo(SystemClock(), cli_simulate.read_scenario(scenario))
-    name = demo.site.file.site.name
-    options = {"host": host, "port": port, "data_folder": data, "site_name": name}
-    settings = _settings(options | {"cameras": demo.cameras(), "arrays": demo.arrays()}, device)
-    recording = RecordingSettings(folder=settings.data_folder / "flights", keep_days=2.0, max_gb=4.0)
-    _serve(settings.model_copy(update={"recording": recording}), demo.site, demo)
+    options: dict[str, Any] = {"host": host, "port": port, "site_name": demo.site.file.site.name}
+    with _demo_folder(data) as folder:
+        recording = RecordingSettings(folder=Path(folder) / "flights", keep_days=2.0, max_gb=4.0)
+        kept = {"data_folder": folder, "recording": recording}
+        _serve(
+            _settings(options | kept | {"cameras": demo.cameras(), "arrays": demo.arrays()}, device), demo.site, demo
+        )
+
+
+def _demo_folder(data: Path | None) -> AbstractContextManager[Path | str]:
+    """As given, else one that ends with the demo: nothing simulated stays among what a site of the user's saw."""
+    from service.settings import default_data_folder
+
+    if data is not None:
+        return nullcontext(data)
+    base = default_data_folder()
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix="demo-", dir=base, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise CallError(f"cannot write to {base}: {error.strerror}; name another folder with --data") from None
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,10 +32,11 @@ cli.main()
 
 
 @contextmanager
-def service(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def service(*arguments: str, name: str = "serve", **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address, once it answers."""
-    command = [sys.executable, "-c", COMMAND, str(Path(__file__).parent), "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", COMMAND, str(Path(__file__).parent), name, "--port", "0", *arguments]
+    pipe, around = subprocess.PIPE, os.environ | environment
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=around) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
@@ -92,3 +94,15 @@ def test_a_source_that_fails_is_told_and_its_password_is_nowhere(tmp_path: Path)
     assert "127.0.0.1:9" in shown
     for secret in ("hunter2", "topsecret"):
         assert secret not in shown + out + errors
+
+
+def test_the_demo_forgets_what_it_saw_and_touches_no_store_of_a_site(tmp_path: Path) -> None:
+    mine = tmp_path / "deeplomatics"
+    with service("--scenario", "one-drone-noon", name="demo", XDG_DATA_HOME=str(tmp_path)) as (process, address):
+        assert get(f"{address}/healthz")
+        (folder,) = mine.iterdir()
+        assert (folder / "deeplomatics.sqlite3").is_file()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, errors
+    assert list(mine.iterdir()) == []
