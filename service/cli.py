@@ -171,6 +171,7 @@ def demo(
 
     Example: deeplomatics demo --scenario swarm-at-dusk
     """
+    from service import server
     from service.clock import SystemClock
     from service.demo import Demo
     from service.recording import RecordingSettings
@@ -179,10 +180,9 @@ def demo(
     options: dict[str, Any] = {"host": host, "port": port, "site_name": demo.site.file.site.name}
     with _demo_folder(data) as folder:
         recording = RecordingSettings(folder=Path(folder) / "flights", keep_days=2.0, max_gb=4.0)
-        kept = {"data_folder": folder, "recording": recording}
-        _serve(
-            _settings(options | kept | {"cameras": demo.cameras(), "arrays": demo.arrays()}, device), demo.site, demo
-        )
+        options |= {"data_folder": folder, "recording": recording, "cameras": demo.cameras(), "arrays": demo.arrays()}
+        _serve(_settings(options, device), demo.site, demo)
+    server.exit_if_held()  # the folder is gone by then
 
 
 def _demo_folder(data: Path | None) -> AbstractContextManager[Path | str]:
@@ -222,9 +222,16 @@ def serve(
         raise CallError("give either --source, a camera or a recording, or --config, or try `deeplomatics demo`")
     options: dict[str, Any] = {"host": host, "port": port, "data_folder": data}
     options["detector"] = _detector(weights, operating_point)
+    from service import server
+
     if config is None:
         _serve(_settings(options | {"cameras": _cameras(source, sensor, loop)}, device))
-        return
+    else:
+        _serve_site(config, options, device)
+    server.exit_if_held()
+
+
+def _serve_site(config: Path, options: dict[str, Any], device: Device) -> None:
     site, cameras = _read_site(config)
     from service.base_map import map_of
     from service.site import recording_of
@@ -236,6 +243,7 @@ def serve(
 
 
 def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = None) -> None:
+    """Until somebody ends it; `server.exit_if_held` is to follow."""
     from service import server
 
     listener = server.listen(settings.host, settings.port)  # before the slow part: a taken port is told at once
@@ -250,7 +258,6 @@ def _serve(settings: Settings, site: Site | None = None, demo: Demo | None = Non
         with demo.joining(app, pipeline.bus) if demo else nullcontext():
             http = api.server(app, settings.host, settings.port)
             server.run(http.config, listener, lambda: print(f"Deeplomatics is at {address}", flush=True))
-    server.exit_if_held()
 
 
 def _settings(options: dict[str, Any], device: Device) -> Settings:

@@ -21,9 +21,11 @@ from service.store import Store
 
 WAIT_S = 100
 
-#: The command with the detector of `bright_spot` in place of the trained one: no weights, no torch.
+#: The command with the detector of `bright_spot` in place of the trained one: no weights, no torch, but a thread that
+#: is held for ever as in a library.
 COMMAND = """
 import sys; sys.path.insert(0, sys.argv.pop(1))
+import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()
 from bright_spot import BrightSpot
 from service import cli, detection
 detection.load = lambda band, settings: BrightSpot()
