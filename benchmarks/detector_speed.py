@@ -23,7 +23,6 @@ import os
 import subprocess
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe, keep
+from benchmarks.peer_environment import made
 from models.types import Band
 
 PEER = "ultralytics"
@@ -64,16 +64,7 @@ CONVOLUTIONS = ((32, 128, 160), (64, 64, 80), (96, 32, 40), (128, 32, 40), (256,
 
 def environment() -> Path:
     """Python of the peer's environment; made when it is not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "deeplomatics" / "detector-peer"
-    python, done = folder / "bin" / "python", folder / "complete"
-    if not done.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        for requirements in REQUIREMENTS:
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
-        _put_stand_in(next((folder / "lib").glob("python3*")) / "site-packages")
-        done.touch()
-    return python
+    return made("detector-peer", REQUIREMENTS, _put_stand_in)
 
 
 def _put_stand_in(packages: Path) -> None:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,9 @@ TRANSFORM = 1024
 
 def environment() -> Path:
     """Python of the peers' environment; made when it is not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "deeplomatics" / "direction-peers"
-    python, done = folder / "bin" / "python", folder / "complete"
-    if not done.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-        done.touch()
-    return python
+    from benchmarks.peer_environment import made  # here: there this file runs alone
+
+    return made("direction-peers", [REQUIREMENTS])
 
 
 def run(

@@ -184,15 +184,21 @@ def _percentiles(latencies: list[float]) -> dict[str, float]:
     return figures | {"max": round(max(latencies), 2), "frames": len(latencies)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--warm", type=float, default=5.0, help="seconds before counting begins")
+def parser_for_two_cameras(told: str | None, seconds: float, warm: float) -> argparse.ArgumentParser:
+    """What `make_pipeline` and the time of a run need, beside what a script adds."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=seconds)
+    parser.add_argument("--warm", type=float, default=warm, help="seconds before counting begins")
     data = Path(os.environ.get("DEEPLOMATICS_DATA") or ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=data)
     parser.add_argument("--infrared", type=Path)
     parser.add_argument("--visible", type=Path)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return parser
+
+
+def main() -> None:
+    parser = parser_for_two_cameras(__doc__, seconds=20.0, warm=5.0)
     parser.add_argument("--listen", type=int, help=argparse.SUPPRESS)  # this process is the client
     options = parser.parse_args()
     if options.listen:

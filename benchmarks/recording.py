@@ -16,14 +16,13 @@ adds at most 5 ms to the 99th percentile.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.latency import ROOT, cpu_by_thread, make_pipeline
+from benchmarks.latency import cpu_by_thread, make_pipeline, parser_for_two_cameras
 from benchmarks.machine import describe, keep, percentile
 from service.bus import Full
 from service.recording import RecordingSettings
@@ -78,15 +77,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser = parser_for_two_cameras(__doc__, seconds=8.0, warm=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warm", type=float, default=4.0, help="seconds before counting begins")
-    data = Path(os.environ.get("DEEPLOMATICS_DATA") or ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=data)
-    parser.add_argument("--infrared", type=Path)
-    parser.add_argument("--visible", type=Path)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     options = parser.parse_args()
     report = measure(options)
     for name, value in report.items():

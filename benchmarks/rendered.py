@@ -15,6 +15,7 @@ import argparse
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import numpy as np
 
 from benchmarks.machine import describe, keep
 from fusion.geometry import CameraModel
-from models.halmstad import Clip, decode, load_clips
+from models.halmstad import Clip, frames, load_clips
 from models.infer import Detector, load_detector
 from models.matching import near_centre
-from models.types import CLASSES, Band, Detections, Frame
+from models.types import CLASSES, Band, Detections
 from simulation.camera import Camera
 from simulation.landscape import Landscape
 from simulation.scene import Scene, Shot
@@ -92,10 +93,8 @@ def real(detector: Detector, clips: list[Clip]) -> Tally:
     """The drone clips of a split, at a third of their rate; birds, which the annotation leaves out, are not counted."""
     tally, thresholds = Tally(), _thresholds(detector)
     for clip in clips:
-        for index, pixels in enumerate(decode(clip)):
-            if index % EVERY == 0 and index < clip.labelled_frames:
-                frame = Frame(clip.name, round(index * 1e9 / 30.0), index, clip.band, pixels)
-                tally.add(detector.detect([frame])[0], clip.boxes_of(index), thresholds)
+        for frame in islice(frames(clip), 0, clip.labelled_frames, EVERY):
+            tally.add(detector.detect([frame])[0], clip.boxes_of(frame.sequence), thresholds)
         detector.forget(clip.name)
     tally.false.pop("bird", None)
     return tally

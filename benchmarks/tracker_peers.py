@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.peer_environment import made
 
 Box = list[float]
 Scene = dict[str, Any]
@@ -35,15 +36,7 @@ REQUIREMENTS = (
 
 def environment() -> Path:
     """Python of the peers' environment; made when it is not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "deeplomatics" / "tracker-peers"
-    python, done = folder / "bin" / "python", folder / "complete"
-    if not done.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        for requirements in REQUIREMENTS:
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
-        done.touch()
-    return python
+    return made("tracker-peers", REQUIREMENTS)
 
 
 def run(scenes: Sequence[Scene], peers: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

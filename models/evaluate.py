@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,13 @@ from models.audit import Audit, load_audit
 from models.boxes import scaled
 from models.calibration import Calibration, errors, fit_all
 from models.foreign import ForeignDetector, load_any
-from models.halmstad import Clip, decode, load_clips
+from models.halmstad import FPS, Clip, frames, load_clips
 from models.infer import Detector, Precision, load_detector
 from models.matching import RULES, ClipResult, Look, Rule, by_centre, by_iou, looks, match, paired
-from models.types import CLASSES, Band, Frame
+from models.types import CLASSES, Band
 
 _BIRD = CLASSES.index("bird")
 _DRONE = CLASSES.index("drone")
-_FPS = 30.0
 #: The any-class recall is given where there is one false box in so many frames.
 FRAMES_PER_FALSE_BOX = 100
 #: IoU thresholds of AP50-95 (COCO).
@@ -45,12 +45,7 @@ def run_clips(detector: Detector | ForeignDetector, clips: Iterable[Clip]) -> li
 
 
 def _run_clip(detector: Detector | ForeignDetector, clip: Clip) -> ClipResult:
-    found = []
-    for index, pixels in enumerate(decode(clip)):
-        if index >= clip.labelled_frames:
-            break
-        picture = Frame(clip.name, round(index * 1e9 / _FPS), index, clip.band, pixels)
-        found.append(detector.detect([picture])[0])
+    found = [detector.detect([frame])[0] for frame in islice(frames(clip), clip.labelled_frames)]
     detector.forget(clip.name)
     return ClipResult(
         clip,
@@ -228,7 +223,7 @@ def _false_alarms(at_work: list[Look]) -> dict[str, float]:
     drones = sum(int(((look.labels == _DRONE) & ~look.ignored).sum()) for look in others)
     birds = sum(int(((look.labels == _BIRD) & ~look.ignored).sum()) for look in at_work if look.clip.label != _BIRD)
     return {
-        "drone boxes per minute in clips without drones": drones * _FPS * 60 / max(len(others), 1),
+        "drone boxes per minute in clips without drones": drones * FPS * 60 / max(len(others), 1),
         "bird boxes in clips of other classes (not counted)": birds,
     }
 

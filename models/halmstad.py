@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.types import CLASSES, Band
+from models.types import CLASSES, Band, Frame
 
+#: Of all clips.
+FPS = 30.0
 _CLASS_INDEX = {name: index for index, name in enumerate(CLASSES)}
 
 
@@ -122,3 +124,9 @@ def decode(clip: Clip) -> Iterator[np.ndarray]:
                 yield frame.to_ndarray(format="gray")[:, :, None]
             else:
                 yield frame.to_ndarray(format="bgr24")
+
+
+def frames(clip: Clip) -> Iterator[Frame]:
+    """Every frame of the clip as a camera of its name gives it, from time 0 on."""
+    for index, pixels in enumerate(decode(clip)):
+        yield Frame(clip.name, round(index * 1e9 / FPS), index, clip.band, pixels)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.fuse import FromBytes
-from models.halmstad import Clip, decode, load_clips
+from models.halmstad import FPS, Clip, frames, load_clips
 from models.infer import TorchBackend, load_network
 from models.quantise import largest_inputs
 from models.types import Frame
@@ -41,8 +43,6 @@ def set_largest_inputs(weights: Path, data: Path, seed: int = 1) -> None:
 
 def _bytes_of(prepare: Callable[[Frame], tuple[np.ndarray, np.ndarray]], clip: Clip) -> tuple[Tensor, Tensor]:
     """What the network sees of a clip at `MOMENT_S`, or at its end, with the pictures before it."""
-    for index, pixels in enumerate(decode(clip)):
-        planes = prepare(Frame(clip.name, round(index * 1e9 / 30), index, clip.band, pixels))
-        if index >= MOMENT_S * 30:
-            break
+    for frame in islice(frames(clip), math.ceil(MOMENT_S * FPS) + 1):
+        planes = prepare(frame)
     return torch.from_numpy(planes[0])[None], torch.from_numpy(planes[1])[None]

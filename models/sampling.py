@@ -144,12 +144,13 @@ class Sampler:
     def _view(self, pictures: np.ndarray, warp: np.ndarray, pans: np.ndarray) -> _View:
         """Pictures through `warp`, those before them as far moved as the camera turned (`pans` [B, T, 2])."""
         now, through, footage = self._on(pictures), self._on(warp), self.footage
+        scale = PICTURE_SCALE[self.band]
         earlier = self._on(self._earlier(pictures))
         moved = through[:, None].repeat(1, len(self._ages), 1, 1)
         moved[..., 2] += self._on(pans)
         shape = (len(pictures), len(self._ages), self.size, self.size)
         return _View(
-            _finer(footage, now, through, self.size, PICTURE_SCALE[self.band]),
+            footage.luma(now, through * scale, self.size * scale),  # with all its pixels
             footage.chroma(now, through, self.size),
             footage.luma(earlier.flatten(), moved.flatten(0, 1), self.size).reshape(shape),
         )
@@ -324,11 +325,6 @@ class _Mask:
             if mine.shape[1]:
                 more = (scale * self._weight)[:, None] * (other - self._level(other))
                 mine[rows] = (mine[rows] + more).clamp(0, 255)
-
-
-def _finer(footage: Footage, pictures: Tensor, warp: Tensor, size: int, scale: int) -> Tensor:
-    """Luma with all its pixels: `scale` of them to each of the crop's."""
-    return footage.luma(pictures, warp * scale, size * scale)
 
 
 def _smaller(luma: Tensor, size: int) -> Tensor:

@@ -192,6 +192,11 @@ class Run:
         running.follow(self.average, self.network, self.recipe.average * (1 - math.exp(-self.step / 1000)))
         return {name: value.detach() for name, value in losses.items()}
 
+    @property
+    def calm(self) -> bool:
+        """Whether its last steps have begun."""
+        return self.step >= (1 - self.recipe.calm) * self.steps
+
     def _rate(self) -> float:
         recipe = self.recipe
         if self.step < recipe.warm_up:
@@ -209,13 +214,13 @@ def _loop(run: Run, sampler: Sampler, last: int | None, minutes: float | None) -
     console = Console(stderr=True)
     smooth: dict[str, Tensor] = {}
     start, first = time.monotonic(), run.step
-    sampler.calm = run.recipe.calm == 1.0
+    sampler.calm = run.calm
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"training {run.recipe.band}", total=run.steps, completed=run.step, losses="")
         for planes, targets in _batches(sampler, run.recipe.batch, None if last is None else last - run.step):
             for name, value in run.learn(planes, targets).items():
                 smooth[name] = value if name not in smooth else torch.lerp(smooth[name], value, 0.02)
-            sampler.calm = run.step >= (1 - run.recipe.calm) * run.steps
+            sampler.calm = run.calm
             if run.step % _TOLD == 0:
                 text = " ".join(f"{name} {float(value):.3f}" for name, value in smooth.items())
                 elapsed = time.monotonic() - start

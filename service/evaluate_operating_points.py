@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.evaluate import settle
+from models.halmstad import FPS
 from models.matching import ClipResult
 from models.types import CLASSES, Detections
 from service.evaluate_tracker import Recording, operator_view
@@ -75,7 +76,7 @@ def _look(result: ClipResult, frame: int, rows: slice) -> Detections:
     width, height = (320, 256) if result.clip.band == "infrared" else (640, 512)
     return Detections(
         sensor_id=result.clip.name,
-        time_ns=round(frame * 1e9 / 30),
+        time_ns=round(frame * 1e9 / FPS),
         sequence=frame,
         width=width,
         height=height,

@@ -471,10 +471,7 @@ function paintEntries(
     if (!place) continue;
     taken.push(place, box);
     paintLeader(context, box, place, colour, view);
-    context.fillStyle = colour;
-    context.beginPath();
-    context.roundRect(place.x, place.y, place.width, place.height, 3 * view.dpr);
-    context.fill();
+    paintPlate(context, place, colour, view);
     context.fillStyle = look.chart.ground;
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -563,24 +560,26 @@ function paintLabel(
   taken.push(place);
   paintLeader(context, named, place, colourOf(each, chart, look), view);
   context.globalAlpha = faded(each.track);
-  context.fillStyle = chosen ? look.chart.chosen : look.chart.label;
-  context.beginPath();
-  context.roundRect(place.x, place.y, place.width, place.height, 3 * view.dpr);
-  context.fill();
+  paintPlate(context, place, chosen ? look.chart.chosen : look.chart.label, view);
   context.textAlign = "left";
   context.textBaseline = "middle";
   const middle = place.y + place.height / 2 + 0.5 * view.dpr;
   context.fillStyle = chosen ? look.chart.ground : look.chart.ink;
   context.fillText(each.label, place.x + pad, middle);
   if (warning) {
-    context.fillStyle = look.chart.exclusion;
-    context.beginPath();
-    context.roundRect(place.x + place.width - warning, place.y, warning, place.height, 3 * view.dpr);
-    context.fill();
+    paintPlate(context, { ...place, x: place.x + place.width - warning, width: warning }, look.chart.exclusion, view);
     context.fillStyle = look.chart.ground;
     context.fillText(each.warning, place.x + place.width - warning + pad, middle);
   }
   context.globalAlpha = 1;
+}
+
+/** What a text stands on. */
+function paintPlate(context: CanvasRenderingContext2D, place: Rectangle, colour: string, view: ChartView): void {
+  context.fillStyle = colour;
+  context.beginPath();
+  context.roundRect(place.x, place.y, place.width, place.height, 3 * view.dpr);
+  context.fill();
 }
 
 function paintLeader(context: CanvasRenderingContext2D, named: Rectangle, place: Rectangle, colour: string, view: ChartView): void {
